@@ -1,0 +1,1 @@
+"""touge: everything that runs inside a container."""
