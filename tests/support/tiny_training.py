@@ -1,0 +1,182 @@
+"""A tiny base model, a curated data set of a few windows and a plan: all that the stage `train` needs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import tarfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+import torch
+from PIL import Image
+
+from touge.alpamayo import checkpoint
+from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.model import AlpamayoR1
+from touge.alpamayo.tiny import TinySizes, tiny_document
+from touge.alpamayo.tokenizer import train_tiny_tokenizer
+from touge.contract.artifacts import StageRef
+from touge.contract.environment import StageEnvironment
+from touge.contract.plan import Plan, Stage
+from touge.contract.recipe import Recipe
+from touge.stage import StageContext
+from touge.storage import open_store
+from touge.storage.execution import Execution
+from touge.storage.inventory import resolve_model
+from touge.storage.shards import INDEX_SUFFIX, TarIndex
+from touge.storage.sources import code_digests
+
+TEXTS = ("Right curve ahead, slow down.", "Left curve ahead, slow down.", "Keep going straight.")
+SIZES = TinySizes(hidden=48, mlp=64, layers=2, vision_hidden=32, expert_hidden=32, expert_mlp=48, pixels=64 * 32)
+TRAIN: dict[str, Any] = {
+    "method": "lora",
+    "lora": {"rank": 4, "alpha": 8},
+    "steps": 4,
+    "batch_size": 2,
+    "flow_draws": 2,
+    "learning_rate": 1e-2,
+    "warmup_steps": 1,
+    "checkpoint_every": 2,
+}
+
+
+def write_base(folder: Path) -> Path:
+    """Write a tiny model with random weights."""
+    tokenizer = train_tiny_tokenizer(TEXTS * 5)
+    torch.manual_seed(0)
+    model = AlpamayoR1(AlpamayoConfig.parse(tiny_document(tokenizer, SIZES)))
+    checkpoint.save(model, tokenizer, folder)
+    return folder
+
+
+def sample_row(number: int, images: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return a row of `touge.sample/1`: ten metres a second along an arc."""
+    curvature = (-1) ** number * 0.01
+    s = np.arange(1, 65)
+    yaw = curvature * s
+    future = np.stack([np.sin(yaw) / curvature, (1 - np.cos(yaw)) / curvature, yaw], axis=1)
+    row = {
+        "schema": "touge.sample/1",
+        "id": f"drive@{number}",
+        "drive": "drive",
+        "t0_us": number,
+        "images": images,
+        "history": [[float(step - 15), 0.0, 0.0, 0.0] for step in range(16)],
+        "future": future.tolist(),
+        "reasoning": {"text": TEXTS[number % 2], "language": "en", "source": "template"},
+        "label": {"config": "jp-2026.1", "kind": "curve", "direction": "left", "radius_band": "60-100"},
+        "split": "train",
+        "provenance": {"reader": "test", "uri": "file:///test", "sha256": "0"},
+    }
+    return row | changes
+
+
+def write_frames(folder: Path, prefix: str, numbers: range) -> dict[int, dict[str, Any]]:
+    """Write a tar of noise frames with its index; return each sample's image references."""
+    refs: dict[int, dict[str, Any]] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "images-00000.tar"
+    with tarfile.open(path, "w") as tar:
+        for number in numbers:
+            refs[number] = {"front_wide": [_add_frame(tar, prefix, number, index) for index in range(4)]}
+    path.with_name(path.name + INDEX_SUFFIX).write_text(TarIndex.of(path).to_json())
+    return refs
+
+
+def _add_frame(tar: tarfile.TarFile, prefix: str, number: int, index: int) -> dict[str, Any]:
+    picture = np.random.default_rng([number, index]).integers(0, 256, (32, 64, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "JPEG")
+    info = tarfile.TarInfo(f"{number}-{index}.jpg")
+    info.size = len(out.getvalue())
+    tar.addfile(info, io.BytesIO(out.getvalue()))
+    sha256 = hashlib.sha256(out.getvalue()).hexdigest()
+    return {"path": f"{prefix}images-00000.tar#{info.name}", "t_us": number + index, "sha256": sha256}
+
+
+@dataclass(frozen=True)
+class World:
+    """A folder with a base model, and a store with a curated data set."""
+
+    root: Path
+    base: Path
+    data_id: str = "curate-0"
+
+    @property
+    def store_uri(self) -> str:
+        """Address of the store."""
+        return f"file://{self.root}/store"
+
+    def curate(self, count: int = 8, changes: dict[int, dict[str, Any]] | None = None) -> None:
+        """Commit a data set of `count` training windows; `changes` replace fields of single rows."""
+        store = open_store(self.store_uri)
+        execution = Execution(store, StageRef(self.data_id), "run-1-a", lambda: 0)
+        refs = write_frames(self.root / "frames", execution.prefix, range(count))
+        for path in sorted((self.root / "frames").iterdir()):
+            execution.write(path.name, path)
+        rows = [sample_row(number, refs[number], **(changes or {}).get(number, {})) for number in range(count)]
+        execution.write("samples.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+        execution.commit({"tainted": False})
+
+    def plan(self, *, resources: dict[str, Any] | None = None, **train: Any) -> Plan:
+        """Return a plan whose only stage is `train`; its id is that of its settings."""
+        recipe = Recipe.model_validate(
+            {
+                "apiVersion": "touge/v1",
+                "name": "tiny",
+                "base": f"file://{self.base}",
+                "curate": {"drives": [{"format": "jsonl", "uri": "file:///drives"}]},
+                "train": TRAIN | train,
+                "resources": resources or {},
+            }
+        )
+        section = {"train": recipe.train.model_dump(mode="json")}
+        stage = Stage(
+            name="train",
+            id=f"train-{hashlib.sha256(json.dumps(section).encode()).hexdigest()[:8]}",
+            section=section,
+            inputs={"data": self.data_id},
+            code=code_digests()["train"],
+        )
+        base = resolve_model(recipe.base)
+        return Plan(run="tiny-1", recipe=recipe, base=base, backbone=None, inventories=(), stages=(stage,))
+
+    def context(self, plan: Plan, execution: str = "tiny-1-1-a", stop_after: float = math.inf) -> StageContext:
+        """Return what the stage's work is given; it is asked to stop when asked `stop_after` times whether to."""
+        stage, store, asked = plan.stage("train"), open_store(self.store_uri), iter(range(10**9))
+
+        class Context(StageContext):
+            def stopping(self) -> bool:
+                return next(asked) >= stop_after
+
+        return Context(
+            plan=plan,
+            stage=stage,
+            store=store,
+            execution=Execution(store, StageRef(stage.id), execution, lambda: time.time_ns() // 1000),
+            scratch=self.root / "scratch" / execution,
+            index=0,
+            clock=lambda: time.time_ns() // 1000,
+            log=structlog.get_logger(),
+        )
+
+    def environ(self, plan: Plan, uid: str = "a") -> dict[str, str]:
+        """Return the environment of a process of the stage."""
+        path = self.root / f"plan-{uid}.json"
+        path.write_text(plan.to_json())
+        return StageEnvironment(
+            plan=str(path),
+            store=self.store_uri,
+            stage="train",
+            attempt=1,
+            uid=uid,
+            scratch=str(self.root / f"scratch-{uid}"),
+            termination_log=str(self.root / f"message-{uid}"),
+        ).to_environ()
