@@ -1,0 +1,66 @@
+"""A batch of left-padded windows as tensors: what the model computes on. How it is made is `batches`' work.
+
+Shapes: B rows, L columns, N = 16 history poses, T = 64 future steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class VisionFeatures:
+    """What the vision tower says of all images of a batch.
+
+    Attributes:
+        embeddings: [tokens, C] in the order of the image tokens.
+        deepstack: One [tokens, C] a deepstack level.
+    """
+
+    embeddings: Tensor
+    deepstack: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Token ids are fused: trajectory placeholders are replaced by trajectory tokens.
+
+    Attributes:
+        ids: Sample ids.
+        input_ids: [B, L].
+        attention_mask: [B, L], true where there is no padding (left).
+        labels: [B, L], true at tokens to learn; empty in generation form.
+        reasoning: [B, L], true at the labels from cot_start to cot_end.
+        prefix: Columns up to and including `traj_future_start`; the same for all rows. L in generation form.
+        history: [B, N, 4] x, y, z, yaw, metres and radians, ego frame at t0.
+        action: [B, T, 2] normalised future; empty in generation form.
+        pixels: [patches, D] as Qwen3-VL's image processor gives them, or None where features are given.
+        grid: [images, 3] patches in time, height, width.
+        features: Vision features computed before, or None.
+    """
+
+    ids: tuple[str, ...]
+    input_ids: Tensor
+    attention_mask: Tensor
+    labels: Tensor
+    reasoning: Tensor
+    prefix: int
+    history: Tensor
+    action: Tensor
+    pixels: Tensor | None
+    grid: Tensor
+    features: VisionFeatures | None = None
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the batch with every tensor on `device`."""
+        return replace(self, **{f.name: _moved(getattr(self, f.name), device) for f in fields(self)})
+
+
+def _moved(value: Any, device: torch.device | str) -> Any:
+    if isinstance(value, VisionFeatures):
+        return VisionFeatures(value.embeddings.to(device), tuple(level.to(device) for level in value.deepstack))
+    return value.to(device) if isinstance(value, Tensor) else value

@@ -1,0 +1,164 @@
+"""Rollouts: what the model says and where it drives, several times a window, reproducibly.
+
+One prefill serves all rollouts of a window. Every rollout has a generator for tokens and a starting noise of
+its own, both from the CPU, so that base and tuned model are compared under equal luck.
+
+Shapes: B windows, K rollouts, R = B K rows, T = 64 steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from touge.alpamayo.attention import Capture, Growing
+from touge.alpamayo.batch import Batch
+from touge.alpamayo.decoder import decode
+from touge.alpamayo.flow_matching import sample
+from touge.alpamayo.model import AlpamayoR1, Context
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How reasoning is drawn.
+
+    Attributes:
+        rollouts: K.
+        temperature: 0 is greedy.
+        top_p: Nucleus (Holtzman et al. 2019, arXiv 1904.09751).
+        max_tokens: Longest reasoning; a longer one is cut and driven from there.
+        seed: Of the whole evaluation.
+    """
+
+    rollouts: int = 6
+    temperature: float = 0.6
+    top_p: float = 0.98
+    max_tokens: int = 128
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One rollout: reasoning, and poses [64, 3] x, y, yaw in metres and radians, ego frame at t0."""
+
+    reasoning: str
+    trajectory: Tensor
+
+
+def generator(seed: int, sample_id: str, rollout: int, purpose: str) -> torch.Generator:
+    """Return a CPU generator that depends on nothing but its arguments."""
+    content = hashlib.sha256(f"{seed}\0{sample_id}\0{rollout}\0{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(content[:8], "big") >> 1)
+
+
+@torch.no_grad()
+def rollout(model: AlpamayoR1, tokenizer: Tokenizer, batch: Batch, sampling: Sampling) -> list[list[Drawn]]:
+    """Draw K rollouts of every window of a batch in generation form; returns [B][K]."""
+    reading = _Reading(model, batch, sampling)
+    tokens = reading.reason()
+    actions = _act(model, batch, reading.context(), sampling)
+    texts = [_text(tokenizer, row, model.vocabulary.cot_end) for row in tokens]
+    drawn = [Drawn(text, trajectory) for text, trajectory in zip(texts, actions, strict=True)]
+    k = sampling.rollouts
+    return [drawn[start : start + k] for start in range(0, len(drawn), k)]
+
+
+@torch.no_grad()
+def drive(model: AlpamayoR1, batch: Batch, sampling: Sampling) -> list[Drawn]:
+    """Drive from the reasoning that a batch in training form holds, from the starting noise of rollout 0.
+
+    Returns:
+        One a window, without text: what rollout 0 would have driven, had it said that.
+    """
+    capture = Capture()
+    _, positions = model.read(batch, capture)
+    mask = batch.attention_mask[:, : batch.prefix].bool()
+    context = Context(capture.prefix(batch.prefix, detach=True), mask, positions[0, :, batch.prefix - 1] + 1)
+    return [Drawn("", trajectory) for trajectory in _act(model, batch, context, replace(sampling, rollouts=1))]
+
+
+class _Reading:
+    """Token-by-token generation with growing keys and values; finished rows append masked columns."""
+
+    def __init__(self, model: AlpamayoR1, batch: Batch, sampling: Sampling) -> None:
+        self.model, self.sampling = model, sampling
+        capture, k = Capture(), sampling.rollouts
+        hidden, positions = model.read(batch, capture)
+        prefix = capture.prefix(batch.input_ids.shape[1], detach=True)
+        self.memory = Growing(prefix, k, sampling.max_tokens + 1)
+        self.mask = batch.attention_mask.bool().repeat_interleave(k, dim=0)
+        self.position = positions[0, :, -1].repeat_interleave(k)
+        self.logits = model.vlm.lm_head(hidden[:, -1]).repeat_interleave(k, dim=0)
+        self.dice = [generator(sampling.seed, name, i, "tokens") for name in batch.ids for i in range(k)]
+
+    def reason(self) -> list[list[int]]:
+        """Draw tokens until every row has read `<|traj_future_start|>`; returns each row's tokens."""
+        stop = self.model.vocabulary.future_start
+        rows: list[list[int]] = [[] for _ in self.dice]
+        active = torch.ones(len(rows), dtype=torch.bool, device=self.mask.device)
+        for step in range(self.sampling.max_tokens + 1):
+            token = self._draw() if step < self.sampling.max_tokens else torch.full_like(self.position, stop)
+            self._read(token, active)
+            for row, drawn in zip(active.nonzero().flatten().tolist(), token[active].tolist(), strict=True):
+                rows[row].append(drawn)
+            active = active & (token != stop)
+            if not bool(active.any()):
+                break
+        return rows
+
+    def context(self) -> Context:
+        """Return what the expert attends to."""
+        return Context(self.memory.prefix(), self.mask, self.position + 1)
+
+    def _draw(self) -> Tensor:
+        words = self.model.vocabulary
+        logits = self.logits.float().clone()
+        logits[:, words.trajectory_start : words.trajectory_start + words.trajectory_size] = -torch.inf
+        if self.sampling.temperature == 0:
+            return logits.argmax(dim=-1)
+        probabilities = _nucleus((logits / self.sampling.temperature).softmax(dim=-1).cpu(), self.sampling.top_p)
+        drawn = [torch.multinomial(p, 1, generator=g) for p, g in zip(probabilities, self.dice, strict=True)]
+        return torch.cat(drawn).to(self.logits.device)
+
+    def _read(self, token: Tensor, active: Tensor) -> None:
+        self.mask = torch.cat([self.mask, active[:, None]], dim=1)
+        self.position = self.position + active.long()
+        text = self.model.vlm.model.language_model
+        hidden = decode(
+            text,
+            text.embed_tokens(token[:, None]),
+            self.position[:, None].expand(3, -1, -1),
+            self.mask[:, None, None],
+            memory=self.memory,
+        )
+        self.memory.advance(1)
+        self.logits = self.model.vlm.lm_head(hidden[:, -1])
+
+
+def _act(model: AlpamayoR1, batch: Batch, context: Context, sampling: Sampling) -> Tensor:
+    """Sample one action a row and drive it; returns [R, T, 3]."""
+    k, device = sampling.rollouts, context.mask.device
+    shape = (1, *model.config.action_shape)
+    dice = [generator(sampling.seed, name, i, "noise") for name in batch.ids for i in range(k)]
+    noise = torch.stack([torch.randn(shape, generator=g) for g in dice]).to(device)
+    steps = model.config.flow.num_inference_steps
+    action = sample(lambda x, t: model.velocity(context, x, t), noise, steps)[:, 0]
+    history = batch.history.repeat_interleave(k, dim=0)
+    return model.action_space.to_trajectory(action, history[..., :2], history[..., 3])
+
+
+def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """Zero what lies outside the smallest set of tokens that holds `top_p` of the probability, [R, V]."""
+    ordered, order = probabilities.sort(dim=-1, descending=True)
+    outside = ordered.cumsum(dim=-1) - ordered >= top_p
+    return torch.zeros_like(probabilities).scatter(-1, order, ordered.masked_fill(outside, 0.0))
+
+
+def _text(tokenizer: Tokenizer, tokens: Sequence[int], end: int) -> str:
+    spoken = list(tokens[: tokens.index(end)] if end in tokens else tokens)
+    return str(tokenizer.decode(spoken, skip_special_tokens=True)).strip()
