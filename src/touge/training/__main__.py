@@ -1,0 +1,76 @@
+"""`python -m touge.training`: the stage `train`, by one process or by the ranks that this one starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from touge.contract import environment
+from touge.contract.errors import SettingsError
+from touge.stage import StageContext, Work, main, now_us
+from touge.training.launch import GRACE, Layout, RankRecord, die_with_parent, launch
+
+_RANK, _LOCAL_RANK = "RANK", "LOCAL_RANK"
+
+
+def _work() -> dict[str, Work]:
+    from touge.training.stage import run
+
+    return {"train": run}
+
+
+def _run() -> int:
+    if _RANK in os.environ:
+        return _as_rank()
+    try:
+        layout = Layout.of(os.environ)
+    except SettingsError as error:
+        return main({"train": _refusing(error)})
+    if layout.ranks == 1:
+        return main(_work())
+    return _as_launcher(layout)
+
+
+def _refusing(error: SettingsError) -> Work:
+    """Return work that fails, so that the stage's own shell reports the error."""
+
+    def work(_context: StageContext) -> dict[str, Any]:
+        raise error
+
+    return work
+
+
+def _as_launcher(layout: Layout) -> int:
+    """Start the ranks; pass on the code and the message of the first that failed."""
+    records = _records()
+    records.mkdir(parents=True, exist_ok=True)
+    for left in records.iterdir():
+        left.unlink()
+    grace = float(os.environ.get(GRACE) or 30)
+    code, message = launch([sys.executable, "-m", "touge.training"], layout, records, grace_s=grace)
+    if message and (target := os.environ.get(environment.TERMINATION_LOG)):
+        Path(target).write_text(message, encoding="utf-8")
+    return code
+
+
+def _as_rank() -> int:
+    """Do the stage's work as one of several ranks and leave a record of how it ended."""
+    die_with_parent()
+    record = _records() / f"{os.environ[_LOCAL_RANK]}.json"
+    message = record.with_suffix(".message")
+    os.environ[environment.TERMINATION_LOG] = str(message)
+    code = main(_work(), leads=os.environ[_RANK] == "0")
+    if code:
+        text = message.read_text(encoding="utf-8", errors="replace") if message.is_file() else ""
+        record.write_text(RankRecord(code=code, time_us=now_us(), message=text).to_json(), encoding="utf-8")
+    return code
+
+
+def _records() -> Path:
+    return Path(os.environ[environment.SCRATCH]) / "ranks"
+
+
+if __name__ == "__main__":
+    sys.exit(_run())

@@ -1,0 +1,59 @@
+"""Noise and times of the flow loss, from (seed, step, sample id) alone.
+
+Drawn on the CPU by numpy, whose streams are stable across machines: a resumed, re-batched or redistributed
+training sees the same draws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from touge.alpamayo.flow_matching import BETA, MAX_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Starting points of the flow: noise [B, D, T, A] standard normal, time [B, D] in [0, MAX_TIME]."""
+
+    noise: Tensor
+    time: Tensor
+
+    def to(self, device: torch.device | str) -> Draws:
+        """Return the draws on `device`."""
+        return Draws(self.noise.to(device), self.time.to(device))
+
+
+def draw(ids: Sequence[str], *, seed: int, step: int, draws: int, shape: tuple[int, int]) -> Draws:
+    """Draw for a batch.
+
+    Args:
+        ids: B sample ids.
+        seed: Of the training.
+        step: Optimiser step, from 0.
+        draws: D, draws a sample.
+        shape: (T, A), steps and dimensions of an action.
+    """
+    noise = np.empty((len(ids), draws, *shape), dtype=np.float32)
+    uniform = np.empty((len(ids), draws))
+    for row, sample in enumerate(ids):
+        generator = _generator(seed, step, sample)
+        generator.standard_normal(out=noise[row], dtype=np.float32)
+        generator.random(out=uniform[row])
+    return Draws(torch.from_numpy(noise), torch.from_numpy(_times(uniform).astype(np.float32)))
+
+
+def _times(uniform: np.ndarray) -> np.ndarray:
+    """Return t = 0.999 (1 - Beta(a, 1)) by inversion: the distribution function of Beta(a, 1) is x^a."""
+    a, _ = BETA
+    return MAX_TIME * (1 - uniform ** (1 / a))
+
+
+def _generator(seed: int, step: int, sample: str) -> np.random.Generator:
+    key = hashlib.blake2b(f"{seed}/{step}/{sample}".encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))

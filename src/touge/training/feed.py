@@ -1,0 +1,95 @@
+"""Batches and draws of each step, prepared ahead by threads and handed over in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from touge.alpamayo.batch import Batch
+from touge.contract.recipe import Train
+from touge.training.draws import Draws, draw
+from touge.training.features import FeatureCache
+from touge.training.inputs import Inputs
+from touge.training.order import Order, shares
+from touge.training.step import Totals
+
+#: Steps prepared ahead of the one at work.
+_AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """This rank's part of one optimiser step: micro-batches with their draws, on the CPU."""
+
+    step: int
+    parts: tuple[tuple[Batch, Draws], ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The samples, micro-batch by micro-batch."""
+        return tuple(sample for batch, _ in self.parts for sample in batch.ids)
+
+    @property
+    def totals(self) -> Totals:
+        """Labels and samples of this rank's part."""
+        labels = sum(int(batch.labels.sum()) for batch, _ in self.parts)
+        return Totals(labels, len(self.ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Makes the input of any step from its number alone.
+
+    Args:
+        inputs: Training rows.
+        order: Which come when.
+        settings: Batch sizes, draws and seed.
+        rank: This process.
+        ranks: All processes.
+        features: Of the vision tower, where they are known.
+    """
+
+    inputs: Inputs
+    order: Order
+    settings: Train
+    rank: int
+    ranks: int
+    features: FeatureCache | None = None
+
+    def indices(self, step: int) -> list[list[int]]:
+        """Return the sample numbers of this rank's micro-batches."""
+        size = self.settings.batch_size * self.settings.gradient_accumulation * self.ranks
+        chosen = self.order.samples(step * size, size)
+        return shares(chosen, self.settings.gradient_accumulation, self.rank, self.ranks)
+
+    def step(self, step: int) -> StepInput:
+        """Return the input of one step."""
+        return StepInput(step, tuple(self._part(step, indices) for indices in self.indices(step)))
+
+    def steps(self, first: int, end: int) -> Generator[StepInput]:
+        """Yield the inputs of steps `first` … `end - 1`, prepared ahead."""
+        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="feed") as pool:
+            waiting: deque[Future[StepInput]] = deque()
+            try:
+                for step in range(first, end):
+                    waiting.append(pool.submit(self.step, step))
+                    if len(waiting) > _AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _part(self, step: int, indices: list[int]) -> tuple[Batch, Draws]:
+        batch = self._batch(indices)
+        shape = self.inputs.encoder.config.action_shape
+        settings = self.settings
+        return batch, draw(batch.ids, seed=settings.seed, step=step, draws=settings.flow_draws, shape=shape)
+
+    def _batch(self, indices: list[int]) -> Batch:
+        if self.features is None:
+            return self.inputs.batch(indices)
+        return self.features.attach(self.inputs.text_batch(indices), indices)

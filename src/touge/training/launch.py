@@ -1,0 +1,210 @@
+"""One process or several: starts the ranks of a training and ends with the code of the first that failed.
+
+torchrun and `accelerate launch` turn every child's code into 1, which would hide what the controller decides by;
+so this calls torch elastic's `launch_agent` itself. On SIGTERM it forwards, waits for the grace period less a
+margin, and ends with 31 if and only if the ranks did (design section 5).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import psutil  # type: ignore[import-untyped]
+from pydantic import ValidationError
+
+from touge.contract import environment
+from touge.contract.errors import SettingsError
+from touge.contract.model import Document
+from touge.contract.plan import Plan
+
+if TYPE_CHECKING:
+    from torch.distributed.launcher.api import LaunchConfig
+
+#: How many ranks on this node; else the recipe's `resources.gpus`.
+PROCESSES = "TOUGE_PROCESSES"
+#: Where node 0 of several listens.
+MASTER_ADDRESS, MASTER_PORT = "MASTER_ADDR", "MASTER_PORT"
+#: Seconds between SIGTERM and SIGKILL that the platform grants (Kubernetes' default is 30).
+GRACE = "TOUGE_GRACE_S"
+#: Left of the grace period for the launcher itself, seconds.
+_MARGIN_S = 15.0
+_RENDEZVOUS_S = 900
+_POLL_S = 0.2
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How many processes on how many nodes, which node this is, and where node 0 listens."""
+
+    processes: int = 1
+    nodes: int = 1
+    node: int = 0
+    endpoint: str = ""
+
+    @property
+    def ranks(self) -> int:
+        """All processes of the training."""
+        return self.processes * self.nodes
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Layout:
+        """Read the layout of a stage from its environment and plan.
+
+        A plan that cannot be read gives one process, which then explains what is wrong with it.
+
+        Raises:
+            SettingsError: If a number is none, or nodes cannot find one another.
+        """
+        resources = _resources(environ)
+        processes = environ.get(PROCESSES) or str(max(1, resources[0]))
+        if not processes.isdigit() or not int(processes):
+            raise SettingsError(f"{PROCESSES}={processes!r}: expected a whole number of at least 1")
+        if (nodes := resources[1]) == 1:
+            return cls(int(processes))
+        missing = [name for name in (MASTER_ADDRESS, MASTER_PORT, environment.INDEX) if not environ.get(name)]
+        if missing:
+            raise SettingsError(f"training on {nodes} nodes needs {', '.join(missing)} to be set")
+        endpoint = f"{environ[MASTER_ADDRESS]}:{environ[MASTER_PORT]}"
+        return cls(int(processes), nodes, int(environ[environment.INDEX]), endpoint)
+
+
+class RankRecord(Document):
+    """How one rank ended, written by itself: exit code, unix time in microseconds, message."""
+
+    code: int
+    time_us: int
+    message: str
+
+
+def launch(command: Sequence[str], layout: Layout, records: Path, *, grace_s: float = 30.0) -> tuple[int, str]:
+    """Run the command once a rank and wait.
+
+    Args:
+        command: Program and arguments; each rank finds its place in `RANK`, `WORLD_SIZE` and so on.
+        layout: Processes and nodes.
+        records: Folder where ranks leave `<local rank>.json`; see `RankRecord`.
+        grace_s: Time between SIGTERM and SIGKILL.
+
+    Returns:
+        The exit code and, where a rank left one, its message.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import launch_agent
+
+    with _Forwarding(grace_s - _MARGIN_S):
+        try:
+            launch_agent(_elastic(layout), command[0], list(command[1:]))
+        except ChildFailedError as error:
+            codes = {failure.local_rank: failure.exitcode for failure in error.failures.values()}
+            return first_failure(codes, read_records(records))
+    return 0, ""
+
+
+def first_failure(codes: Mapping[int, int], records: Mapping[int, RankRecord]) -> tuple[int, str]:
+    """Return exit code and message of the rank that failed first.
+
+    A rank that crashed natively leaves no record and takes the others with it, so it comes first; a killed one may
+    have been killed because another failed, so it comes last.
+
+    Args:
+        codes: By rank, in the order in which they were noticed; negative for a signal.
+        records: By rank, of those that ended by themselves.
+    """
+    ours = (-signal.SIGKILL, -signal.SIGTERM)
+    crashed = [code for code in codes.values() if code < 0 and code not in ours]
+    if crashed:
+        return 128 - crashed[0], f"a rank died of {signal.Signals(-crashed[0]).name}"
+    if recorded := sorted((records[rank] for rank in codes if rank in records), key=lambda record: record.time_us):
+        return recorded[0].code, recorded[0].message
+    code = next(iter(codes.values()))
+    return (code, "") if code > 0 else (128 - code, f"a rank died of {signal.Signals(-code).name}")
+
+
+def read_records(folder: Path) -> dict[int, RankRecord]:
+    """Return what the ranks left, by local rank; an unfinished record counts as none."""
+    found = {}
+    for path in folder.glob("*.json"):
+        with suppress(ValidationError):
+            found[int(path.stem)] = RankRecord.read_json(path.read_bytes())
+    return found
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this rank when its launcher dies: elastic starts ranks in sessions of their own."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+class _Forwarding:
+    """While inside: SIGTERM and SIGINT go to the ranks as SIGTERM; whoever is left at the deadline is killed."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = max(0.0, patience_s)
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> None:
+        self._before = {number: signal.signal(number, self._received) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _received(self, _number: int, _frame: FrameType | None) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._stop_ranks, daemon=True)
+            self._thread.start()
+
+    def _stop_ranks(self) -> None:
+        """Tell every rank once, also one that is still being started."""
+        deadline = time.monotonic() + self._patience_s
+        told: set[int] = set()
+        while not self._over.wait(_POLL_S):
+            late = time.monotonic() > deadline
+            for child in psutil.Process().children():
+                with suppress(psutil.NoSuchProcess):
+                    if late:
+                        child.kill()
+                    elif child.pid not in told:
+                        told.add(child.pid)
+                        child.terminate()
+
+
+def _elastic(layout: Layout) -> LaunchConfig:
+    from torch.distributed.launcher.api import LaunchConfig
+
+    alone = layout.nodes == 1
+    return LaunchConfig(
+        min_nodes=layout.nodes,
+        max_nodes=layout.nodes,
+        nproc_per_node=layout.processes,
+        run_id="touge",
+        rdzv_backend="c10d" if alone else "static",
+        rdzv_endpoint="127.0.0.1:0" if alone else layout.endpoint,
+        rdzv_configs={"timeout": _RENDEZVOUS_S, **({} if alone else {"rank": layout.node})},
+        max_restarts=0,
+        local_addr="127.0.0.1" if alone else None,
+        signals_to_handle="SIGHUP,SIGQUIT",
+    )
+
+
+def _resources(environ: Mapping[str, str]) -> tuple[int, int]:
+    """Return GPUs a node and nodes of the plan's recipe."""
+    try:
+        resources = Plan.read_json(Path(environ.get(environment.PLAN, os.devnull)).read_bytes()).recipe.resources
+    except (OSError, ValidationError):
+        return 1, 1
+    return resources.gpus or 1, resources.nodes

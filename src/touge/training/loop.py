@@ -1,0 +1,177 @@
+"""The training loop: draw, compute, average, step; report, checkpoint, stop when asked. Decides nothing else.
+
+Effects come in as `Outside`, so that the loop runs the same under a stage, a test or a benchmark.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from touge.contract.errors import Interrupted, TougeError
+from touge.contract.progress import Progress
+from touge.contract.recipe import Train
+from touge.training.feed import Feed, StepInput
+from touge.training.metrics import MetricsRow
+from touge.training.optimiser import learning_rate, set_learning_rate
+from touge.training.ranks import Ranks
+from touge.training.state import State
+from touge.training.step import Totals, train_step
+
+_REPORT_EVERY_US = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the loop asks of the world and tells it; `report` and `save` do nothing but on the leading rank.
+
+    Attributes:
+        stopping: Whether the process was asked to stop.
+        clock: Unix time, microseconds.
+        report: Tells how far the training is.
+        save: Makes the present state resumable.
+    """
+
+    stopping: Callable[[], bool]
+    clock: Callable[[], int]
+    report: Callable[[Progress], None]
+    save: Callable[[State], None]
+
+
+@dataclass(slots=True)
+class Loop:
+    """One training.
+
+    Attributes:
+        model: Gives losses; wrapped for data parallelism.
+        state: What changes.
+        settings: The recipe's.
+        ranks: This process and its peers.
+        outside: The world.
+    """
+
+    model: nn.Module
+    state: State
+    settings: Train
+    ranks: Ranks
+    outside: Outside
+
+    def run(self, feed: Feed) -> None:
+        """Train from the state's step to the last one.
+
+        Raises:
+            Interrupted: When asked to stop; a checkpoint of every step done is saved by then.
+            TougeError: If the loss or its gradient is no longer finite; the weights are those before that step.
+        """
+        reporter = _Reporter(self.outside, self.settings.steps)
+        saved = self.state.step
+        with contextlib.closing(feed.steps(self.state.step, self.settings.steps)) as inputs:
+            for given in inputs:
+                totals, stop = self.ranks.agree(given.totals, stop=self.outside.stopping())
+                if stop:
+                    self._interrupt(saved)
+                reporter.tell(self.advance(given, totals))
+                if self.state.step % self.settings.checkpoint_every == 0 and self.state.step < self.settings.steps:
+                    self.outside.save(self.state)
+                    saved = self.state.step
+
+    def advance(self, given: StepInput, totals: Totals) -> MetricsRow:
+        """Do one optimiser step and return how it went."""
+        state, settings, began = self.state, self.settings, self.outside.clock()
+        torch.manual_seed(_seed(settings.seed, given.step, self.ranks.index))
+        rate = learning_rate(
+            given.step, peak=settings.learning_rate, warmup=settings.warmup_steps, steps=settings.steps
+        )
+        set_learning_rate(state.optimiser, rate)
+        sums = self.ranks.add(self._accumulate(given, totals)).tolist()
+        norm = float(nn.utils.clip_grad_norm_(state.weights.values(), settings.gradient_clip))
+        _check_finite(sums[0], norm, given)
+        state.optimiser.step()
+        state.optimiser.zero_grad(set_to_none=True)
+        if state.average:
+            state.average.update(state.weights)
+        state.step = given.step + 1
+        now = self.outside.clock()
+        row = _row(given.step, sums, totals, rate=rate, norm=norm, now=now, seconds=(now - began) / 1e6)
+        state.rows.append(row)
+        return row
+
+    def _accumulate(self, given: StepInput, totals: Totals) -> Tensor:
+        """Add up the gradients of all micro-batches; return the sums of `StepMetrics`."""
+        collected, device = [], self.ranks.device
+        for index, (batch, draws) in enumerate(given.parts):
+            last = index == len(given.parts) - 1
+            with contextlib.nullcontext() if last else self.ranks.without_sync(self.model):
+                loss, metrics = train_step(self.model, batch.to(device), draws.to(device), self.settings.loss, totals)
+                self.ranks.backward(loss)
+            collected.append(metrics.sums)
+        return torch.stack(collected).sum(dim=0)
+
+    def _interrupt(self, saved: int) -> None:
+        if self.state.step > saved:
+            self.outside.save(self.state)
+        self.ranks.wait()
+        raise Interrupted(f"stopped after step {self.state.step}; submit again to go on from there")
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    """Return the seed of a step's dropout: as RNG-free as the rest."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
+
+
+def _check_finite(loss: float, norm: float, given: StepInput) -> None:
+    if math.isfinite(loss) and math.isfinite(norm):
+        return
+    raise TougeError(
+        f"step {given.step}: loss {loss}, gradient norm {norm}; expected finite numbers. Samples: "
+        f"{', '.join(given.ids)}. The last checkpoint is kept. Look at these samples, or lower train.learning_rate"
+    )
+
+
+def _row(
+    step: int, sums: list[float], totals: Totals, *, rate: float, norm: float, now: int, seconds: float
+) -> MetricsRow:
+    loss, reasoning, tokens, flow, spoken = sums
+    others = totals.labels - spoken
+    return MetricsRow(
+        step=step,
+        time_us=now,
+        loss=loss,
+        reasoning=reasoning / spoken if spoken else None,
+        trajectory_tokens=tokens / others if others else None,
+        trajectory=flow / totals.samples,
+        learning_rate=rate,
+        gradient_norm=norm,
+        samples_per_second=totals.samples / max(seconds, 1e-6),
+    )
+
+
+class _Reporter:
+    """Tells of the last step every few seconds, and of the very last one."""
+
+    def __init__(self, outside: Outside, steps: int) -> None:
+        self._outside, self._steps = outside, steps
+        self._started = outside.clock()
+        self._told = 0
+
+    def tell(self, row: MetricsRow) -> None:
+        """Report a step, unless one was reported a moment ago."""
+        if row.time_us - self._told < _REPORT_EVERY_US and row.step + 1 < self._steps:
+            return
+        self._told = row.time_us
+        self._outside.report(
+            Progress(
+                done=row.step + 1,
+                total=self._steps,
+                unit="step",
+                started_us=self._started,
+                updated_us=row.time_us,
+                metrics=row.numbers(),
+            )
+        )

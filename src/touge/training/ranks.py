@@ -1,0 +1,84 @@
+"""The processes of one training: what they must agree on at every step. A thin skin over accelerate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+
+from touge.alpamayo.batch import Batch
+from touge.alpamayo.model import AlpamayoR1, Losses
+from touge.training.step import Totals
+
+T = TypeVar("T")
+
+
+class LossModule(nn.Module):
+    """Computes the losses in `forward`, where data parallelism can see it."""
+
+    def __init__(self, model: AlpamayoR1) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch, noise: Tensor, time: Tensor) -> Losses:
+        """Return the losses of a batch."""
+        return self.model.losses(batch, noise, time)
+
+
+class Ranks:
+    """One process among `count`; `index` 0 leads, and alone writes to the store."""
+
+    def __init__(self) -> None:
+        gradients = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+        self._accelerator = Accelerator(
+            mixed_precision="no", cpu=not torch.cuda.is_available(), kwargs_handlers=[gradients]
+        )
+        self.count: int = self._accelerator.num_processes
+        self.index: int = self._accelerator.process_index
+        self.device: torch.device = self._accelerator.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes to the store."""
+        return self.index == 0
+
+    def wrap(self, model: AlpamayoR1) -> nn.Module:
+        """Place the model on this process's device; its gradients are averaged over the processes."""
+        return self._accelerator.prepare_model(LossModule(model))
+
+    def without_sync(self, model: nn.Module) -> AbstractContextManager[Any]:
+        """Keep gradients local inside the block."""
+        return self._accelerator.no_sync(model)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add this rank's gradients: averaging over ranks then gives their sum."""
+        self._accelerator.backward(loss * self.count)
+
+    def agree(self, totals: Totals, *, stop: bool) -> tuple[Totals, bool]:
+        """Return the totals of all ranks, and whether any was asked to stop."""
+        if self.count == 1:
+            return totals, stop
+        mine = torch.tensor([totals.labels, totals.samples, int(stop)], device=self.device)
+        labels, samples, stops = self.add(mine).tolist()
+        return Totals(labels, samples), bool(stops)
+
+    def add(self, tensor: Tensor) -> Tensor:
+        """Return the sum over the ranks."""
+        return self._accelerator.reduce(tensor, reduction="sum") if self.count > 1 else tensor
+
+    def join(self, items: Iterable[T]) -> list[T]:
+        """Return the items of all ranks."""
+        return list(gather_object(list(items)))
+
+    def wait(self) -> None:
+        """Wait until every rank is here."""
+        self._accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        """Leave the process group."""
+        self._accelerator.end_training()

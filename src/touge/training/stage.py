@@ -1,0 +1,282 @@
+"""The stage `train`: a curated data set and a base model in, an adapter or a checkpoint out.
+
+Puts the parts together: the only module here that knows plans, artifacts and executions.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from tokenizers import Tokenizer
+
+from touge.alpamayo import checkpoint, lora
+from touge.alpamayo.batches import Encoder
+from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.model import AlpamayoR1
+from touge.alpamayo.prompt import prompt_hash
+from touge.contract.artifacts import StageRef
+from touge.contract.errors import Interrupted, SettingsError
+from touge.contract.model import problems
+from touge.contract.progress import Progress
+from touge.contract.recipe import Train
+from touge.stage import StageContext
+from touge.storage.execution import newest_checkpoint
+from touge.storage.models import model_folder
+from touge.storage.shards import ShardReader
+from touge.training.base_words import FILE as WORDS
+from touge.training.base_words import check_words, generate_words, read_words, wordless, write_words
+from touge.training.failures import explained
+from touge.training.features import compute_features
+from touge.training.feed import Feed
+from touge.training.frames import FrameSource
+from touge.training.inputs import Inputs
+from touge.training.loop import Loop, Outside
+from touge.training.metrics import write_rows, write_tensorboard
+from touge.training.order import Order
+from touge.training.ranks import Ranks
+from touge.training.samples import Samples
+from touge.training.state import METRICS, State, restore_state, save_state
+from touge.training.weights import adapter_of, choose_weights, vision_is_frozen
+
+ADAPTER = "adapter"
+CHECKPOINT = "checkpoint"
+SUMMARY = "training.json"
+_KEPT_CHECKPOINTS = 2
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Do the stage's work on this rank; returns the artifact's metadata."""
+    settings = _settings(context)
+    ranks = Ranks()
+    try:
+        with explained(settings):
+            _check_batch(context, settings, ranks)
+            return _Training(context, settings, ranks).run()
+    finally:
+        ranks.close()
+
+
+class _Training:
+    """One execution of the stage, on one rank."""
+
+    def __init__(self, context: StageContext, settings: Train, ranks: Ranks) -> None:
+        self.context, self.settings, self.ranks = context, settings, ranks
+        self.scratch = context.scratch / f"rank-{ranks.index}"
+        self.words: dict[str, str] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Train from wherever an earlier execution left off, and write the artifact's files."""
+        model, tokenizer = self._load_base()
+        inputs = self._inputs(model, tokenizer)
+        order = Order(tuple(row.weight for row in inputs.samples.rows), self.settings.seed)
+        feed = Feed(inputs, order, self.settings, self.ranks.index, self.ranks.count)
+        resumed = self._resumed()
+        self._fill_in_words(model, tokenizer, feed)
+        weights = choose_weights(model, self.settings)
+        wrapped = self.ranks.wrap(model.train())
+        state = State.begin(weights, self.settings)
+        if resumed and resumed.step:
+            restore_state(state, resumed.folder, resumed.step)
+        self._log_start(model, state, inputs)
+        feed = self._with_features(feed, model, state)
+        Loop(wrapped, state, self.settings, self.ranks, self._outside()).run(feed)
+        return self._finish(model, tokenizer, state, inputs) if self.ranks.leads else {}
+
+    def _load_base(self) -> tuple[AlpamayoR1, Tokenizer]:
+        plan = self.context.plan
+        folder = model_folder(plan.base, self.scratch)
+        backbone = model_folder(plan.backbone, self.scratch) if plan.backbone else None
+        dtype = _dtype(AlpamayoConfig.read(folder, backbone=backbone).dtype, self.settings, self.ranks.device)
+        model, tokenizer = checkpoint.load(folder, backbone=backbone, dtype=dtype)
+        return model.to(self.ranks.device), tokenizer
+
+    def _inputs(self, model: AlpamayoR1, tokenizer: Tokenizer) -> Inputs:
+        data = self.context.artifact("data").fetch(self.scratch / "data", ["samples.jsonl"])
+        samples = Samples.open(data / "samples.jsonl")
+        frames = FrameSource(ShardReader(self.context.store))
+        return Inputs(samples, frames, Encoder(model.config, tokenizer), self.words)
+
+    def _resumed(self) -> _Resumed | None:
+        """Fetch the newest complete checkpoint of any execution of this stage."""
+        found = newest_checkpoint(self.context.store, StageRef(self.context.stage.id))
+        if found is None:
+            return None
+        shutil.rmtree(self.scratch / "resumed", ignore_errors=True)
+        folder = found.artifact.fetch(self.scratch / "resumed")
+        self.words.update(read_words(folder / WORDS))
+        self.context.log.info("resumed", step=found.step, from_execution=found.artifact.manifest.execution)
+        return _Resumed(found.step, folder)
+
+    def _fill_in_words(self, model: AlpamayoR1, tokenizer: Tokenizer, feed: Feed) -> None:
+        """Let the base model speak where rows have no reasoning; what it said outlives an interruption."""
+        size = self.settings.batch_size * self.settings.gradient_accumulation * self.ranks.count
+        missing = wordless(feed.inputs, feed.order.samples(0, self.settings.steps * size), self.words)
+        if not missing:
+            return
+        self.context.log.info("base model speaks", windows=len(missing))
+        said = generate_words(
+            model,
+            tokenizer,
+            feed.inputs,
+            missing,
+            seed=self.settings.seed,
+            ranks=self.ranks,
+            stopping=self.context.stopping,
+        )
+        self.words.update(said)
+        if len(said) < len(missing):
+            self._save(0, None)
+            self.ranks.wait()
+            raise Interrupted(f"stopped after {len(said)} of {len(missing)} windows had words; submit again to go on")
+        check_words(self.words)
+        self._save(0, None)
+
+    def _with_features(self, feed: Feed, model: AlpamayoR1, state: State) -> Feed:
+        if not vision_is_frozen(self.settings):
+            return feed
+        ahead = range(state.step, self.settings.steps)
+        needed = {index for step in ahead for part in feed.indices(step) for index in part}
+        features = compute_features(
+            model, feed.inputs, needed, device=self.ranks.device, stopping=self.context.stopping
+        )
+        return replace(feed, features=features)
+
+    def _outside(self) -> Outside:
+        def report(progress: Progress) -> None:
+            if self.ranks.leads:
+                self.context.execution.report(progress)
+
+        return Outside(
+            stopping=self.context.stopping,
+            clock=self.context.clock,
+            report=report,
+            save=lambda state: self._save(state.step, state),
+        )
+
+    def _save(self, step: int, state: State | None) -> None:
+        """Make what there is resumable: the state, and the base model's words."""
+        if not self.ranks.leads:
+            return
+        with _temporary(self.scratch) as folder:
+            if state:
+                save_state(state, folder)
+            if self.words:
+                write_words(self.words, folder / WORDS)
+            self.context.execution.checkpoint(step, folder, {"words": len(self.words)})
+        self.context.execution.prune_checkpoints(_KEPT_CHECKPOINTS)
+        self.context.log.info("checkpoint", step=step)
+
+    def _log_start(self, model: AlpamayoR1, state: State, inputs: Inputs) -> None:
+        self.context.log.info(
+            "training",
+            method=self.settings.method,
+            step=state.step,
+            steps=self.settings.steps,
+            trained_parameters=sum(p.numel() for p in state.weights.values()),
+            parameters=sum(p.numel() for p in model.parameters()),
+            samples=len(inputs.samples.rows),
+            prompt=prompt_hash(),
+            device=str(self.ranks.device),
+            ranks=self.ranks.count,
+        )
+
+    def _finish(self, model: AlpamayoR1, tokenizer: Tokenizer, state: State, inputs: Inputs) -> dict[str, Any]:
+        """Write the artifact."""
+        execution = self.context.execution
+        if state.average:
+            state.average.copy_to(state.weights)
+        with _temporary(self.scratch) as folder:
+            name = self._write_model(model, tokenizer, folder)
+            execution.write_folder(folder, name)
+        with _temporary(self.scratch) as folder:
+            execution.write(METRICS, write_rows(state.rows, folder / METRICS))
+            write_tensorboard(state.rows, folder / "tensorboard")
+            execution.write_folder(folder / "tensorboard", "tensorboard")
+            if self.words:
+                write_words(self.words, folder / WORDS)
+                execution.write(WORDS, folder / WORDS)
+        summary = self._summary(model, state, inputs)
+        execution.write(SUMMARY, json.dumps(summary, indent=1).encode())
+        return summary
+
+    def _write_model(self, model: AlpamayoR1, tokenizer: Tokenizer, folder: Path) -> str:
+        if self.settings.method == "full":
+            checkpoint.save(model, tokenizer, folder)
+            return CHECKPOINT
+        adapter = adapter_of(self.settings.lora)
+        lora.save_adapter(model, adapter, folder, base_digest=self.context.plan.base.digest)
+        return ADAPTER
+
+    def _summary(self, model: AlpamayoR1, state: State, inputs: Inputs) -> dict[str, Any]:
+        data = self.context.artifact("data").manifest.metadata
+        rows = inputs.samples.rows
+        return {
+            "schema": "touge.training/1",
+            "method": self.settings.method,
+            "model": CHECKPOINT if self.settings.method == "full" else ADAPTER,
+            "base": self.context.plan.base.digest,
+            "prompt": prompt_hash(),
+            "steps": state.step,
+            "samples": {
+                "train": len(rows),
+                "wordless": sum(row.wordless for row in rows),
+                "base_words": len(self.words),
+            },
+            "parameters": {
+                "trained": sum(p.numel() for p in state.weights.values()),
+                "all": sum(p.numel() for p in model.parameters()),
+            },
+            "last": state.rows[-1].numbers() if state.rows else {},
+            "tainted": bool(data.get("tainted", False)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Resumed:
+    step: int
+    folder: Path
+
+
+def _settings(context: StageContext) -> Train:
+    try:
+        return Train.model_validate(context.stage.section["train"])
+    except ValidationError as error:
+        raise SettingsError(f"section `train` of the plan: {'; '.join(problems(error, Train))}") from error
+
+
+def _check_batch(context: StageContext, settings: Train, ranks: Ranks) -> None:
+    """Refuse another number of processes than planned: it would silently be another training."""
+    here = settings.batch_size * settings.gradient_accumulation * ranks.count
+    planned = context.stage.section.get("global_batch", here)
+    if here != planned:
+        raise SettingsError(
+            f"{ranks.count} processes make a global batch of {here}; the plan says {planned}. "
+            "Set TOUGE_PROCESSES or resources.gpus so that they agree"
+        )
+
+
+def _dtype(stated: str, settings: Train, device: torch.device) -> torch.dtype:
+    """Return the type of the weights: the checkpoint's on a GPU, float32 on a CPU and where all of them change.
+
+    A bfloat16 weight of 1 does not notice a step of 1e-5; updating those needs stochastic rounding.
+    """
+    if device.type == "cpu" or settings.method == "full":
+        return torch.float32
+    known = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+    return known.get(stated, torch.bfloat16)
+
+
+@contextmanager
+def _temporary(parent: Path) -> Iterator[Path]:
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        yield Path(folder)

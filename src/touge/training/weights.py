@@ -1,0 +1,62 @@
+"""Which weights are trained: all of them, or adapters; a part of the model whose loss has no weight stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+from touge.alpamayo import lora
+from touge.alpamayo.model import AlpamayoR1
+from touge.contract.errors import SettingsError
+from touge.contract.recipe import Lora, Train
+
+#: The flow loss does not reach the language model, and the words' loss not the expert (arXiv 2511.00088, section 5.1).
+_LANGUAGE = ("vlm.",)
+_ACTION = ("expert.", "action_in_proj.", "action_out_proj.")
+
+
+def adapter_of(settings: Lora) -> lora.Adapter:
+    """Return the recipe's adapters as the model knows them."""
+    return lora.Adapter(**{name: getattr(settings, name) for name in asdict(_ANY)})
+
+
+def choose_weights(model: AlpamayoR1, settings: Train) -> dict[str, nn.Parameter]:
+    """Adapt and freeze in place; return the parameters to train, by name.
+
+    Raises:
+        SettingsError: If the method does not run here.
+    """
+    if settings.method == "qlora":
+        where = "has a CUDA device but" if torch.cuda.is_available() else "has no CUDA device, and"
+        raise SettingsError(
+            f"train.method: qlora quantises to 4 bits on a GPU; this machine {where} this version has no 4-bit layers "
+            "yet. Set train.method=lora"
+        )
+    if settings.method == "lora":
+        torch.manual_seed(settings.seed)
+        lora.inject(model, adapter_of(settings.lora))
+    else:
+        model.requires_grad_(True)
+    _freeze_unweighted(model, settings)
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def vision_is_frozen(settings: Train) -> bool:
+    """Return whether the vision tower gives the same features all along."""
+    return settings.method != "full" and settings.lora.vision == "none"
+
+
+def _freeze_unweighted(model: AlpamayoR1, settings: Train) -> None:
+    still: tuple[str, ...] = ()
+    if not settings.loss.trajectory:
+        still += _ACTION
+    if not settings.loss.reasoning + settings.loss.trajectory_tokens:
+        still += _LANGUAGE
+    for name, parameter in model.named_parameters():
+        if name.startswith(still):
+            parameter.requires_grad_(False)
+
+
+_ANY = lora.Adapter(rank=1, alpha=1)
