@@ -1,0 +1,264 @@
+"""Rollouts of base and tuned model on the same windows with the same random numbers.
+
+The only module of this package that imports torch. LoRA: one copy of the base, adapters switched off and on.
+Full: one model resident at a time, one pass after the other. It says what the models said and drove; scoring is
+others' work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import peft
+import torch
+import transformers
+from tokenizers import Tokenizer
+
+from touge.alpamayo import checkpoint, lora
+from touge.alpamayo.batch import Batch
+from touge.alpamayo.batches import Encoder, Example, Window
+from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.images import Frame
+from touge.alpamayo.model import AlpamayoR1
+from touge.alpamayo.prompt import prompt_hash
+from touge.alpamayo.rollout import Drawn, Sampling, drive, rollout
+from touge.contract.errors import GpuMemoryError
+from touge.contract.prediction import Prediction, Rollout
+from touge.contract.sample import Sample
+from touge.evaluation.likelihood import Likelihood
+from touge.language.swap import swap_directions
+from touge.motion.labels import Kind, report_bucket
+
+#: Tokens of all rollouts of a batch: some 40 windows of a tiny model, two of the full one with four cameras.
+_BATCH_TOKENS = 40_000
+#: Gives a window's pictures, camera by camera in the model's order, oldest first.
+Frames = Callable[[Sample], tuple[Frame, ...]]
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where the models lie.
+
+    Attributes:
+        base: The checkpoint that was tuned.
+        backbone: Tokenizer and configuration, for a base without its own.
+        adapter: The trained adapter, or None.
+        full: The trained checkpoint, or None.
+        base_digest: Of the base, as the adapter names it.
+    """
+
+    base: Path
+    backbone: Path | None
+    adapter: Path | None
+    full: Path | None
+    base_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """One model, ready to be asked."""
+
+    model: AlpamayoR1
+    tokenizer: Tokenizer
+    encoder: Encoder
+    device: torch.device
+
+    @classmethod
+    def load(cls, folder: Path, backbone: Path | None) -> Speaker:
+        """Read a checkpoint onto the GPU in its own type, or onto the CPU in float32."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        stated = AlpamayoConfig.read(folder, backbone=backbone).dtype
+        dtype = _DTYPES.get(stated, torch.bfloat16) if device.type == "cuda" else torch.float32
+        model, tokenizer = checkpoint.load(folder, backbone=backbone, dtype=dtype)
+        return cls(model.to(device).eval(), tokenizer, Encoder(model.config, tokenizer), device)
+
+    def predict(self, windows: Iterator[Window], sampling: Sampling) -> Iterator[Prediction]:
+        """Yield K rollouts of each window."""
+        for batch in self._batches(windows, sampling):
+            with _named_memory():
+                drawn = rollout(self.model, self.tokenizer, batch, sampling)
+            yield from (_prediction(name, found) for name, found in zip(batch.ids, drawn, strict=True))
+
+    def drive(self, windows: Iterator[Window], sampling: Sampling) -> Iterator[Prediction]:
+        """Yield what each window's rollout 0 would have driven, had it said the window's reasoning."""
+        for spoken in windows:
+            batch = self.encoder.collate([self.encoder.training(spoken)]).to(self.device)
+            with _named_memory():
+                (drawn,) = drive(self.model, batch, sampling)
+            yield _prediction(spoken.id, [replace(drawn, reasoning=spoken.reasoning or "")])
+
+    @torch.no_grad()
+    def nll(self, window: Window) -> tuple[float, int]:
+        """Return the summed negative log-likelihood of a window's reasoning, nats, and its tokens."""
+        batch = self.encoder.collate([self.encoder.training(window)]).to(self.device)
+        noise = torch.zeros(1, 1, *self.model.config.action_shape, device=self.device)
+        with _named_memory():
+            losses = self.model.losses(batch, noise, torch.zeros(1, 1, device=self.device))
+        spoken = losses.nll[losses.reasoning]
+        return float(spoken.double().sum()), len(spoken)
+
+    def _batches(self, windows: Iterator[Window], sampling: Sampling) -> Iterator[Batch]:
+        examples: list[Example] = []
+        tokens = 0
+        for asked in windows:
+            example = self.encoder.generation(asked)
+            size = sampling.rollouts * (len(example.input_ids) + sampling.max_tokens)
+            if examples and tokens + size > _BATCH_TOKENS:
+                yield self.encoder.collate(examples).to(self.device)
+                examples, tokens = [], 0
+            examples.append(example)
+            tokens += size
+        if examples:
+            yield self.encoder.collate(examples).to(self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What base and tuned model said and drove.
+
+    Attributes:
+        predictions: Of `base` and `tuned`, in the order of the samples.
+        swapped: Of both, one rollout of each curve window, driven from words with left and right swapped.
+        likelihoods: Of the reasoning of straight windows, under both.
+        facts: What made them, without times: sampling, device, types, versions.
+    """
+
+    predictions: Mapping[str, tuple[Prediction, ...]]
+    swapped: Mapping[str, tuple[Prediction, ...]]
+    likelihoods: tuple[Likelihood, ...]
+    facts: Mapping[str, Any]
+
+
+def roll_out(
+    folders: Folders,
+    samples: Sequence[Sample],
+    frames: Frames,
+    sampling: Sampling,
+    done: Callable[[int], None],
+) -> Outcome:
+    """Ask base and tuned model about every window.
+
+    Args:
+        folders: Where the models lie.
+        samples: Windows.
+        frames: Gives a window's pictures.
+        sampling: How reasoning is drawn; the same for both.
+        done: Told how many windows are behind us, both models counted.
+    """
+    said: dict[str, tuple[Prediction, ...]] = {}
+    swaps: dict[str, tuple[Prediction, ...]] = {}
+    nll: dict[str, list[tuple[float, int]]] = {}
+    facts: dict[str, Any] = _facts(sampling)
+    for name, speaker in speakers(folders):
+        windows = (window(sample, frames) for sample in samples)
+        said[name] = tuple(_counted(speaker.predict(windows, sampling), done, len(samples) * len(said)))
+        swaps[name] = tuple(speaker.drive(_swapped(samples, said[name], frames), sampling))
+        texts = straight_texts(samples, said["base"])
+        nll[name] = [speaker.nll(window(sample, frames, spoken.text)) for sample, spoken in texts]
+        facts[name] = {"dtype": str(speaker.model.vlm.dtype).removeprefix("torch."), "device": _device(speaker.device)}
+    return Outcome(said, swaps, _likelihoods(straight_texts(samples, said["base"]), nll), facts)
+
+
+def speakers(folders: Folders) -> Iterator[tuple[str, Speaker]]:
+    """Yield base and tuned model; the one before is not to be used any more."""
+    speaker = Speaker.load(folders.base, folders.backbone)
+    if folders.adapter:
+        lora.load_adapter(speaker.model, folders.adapter, base_digest=folders.base_digest)
+        speaker.model.to(speaker.device).eval()
+        with lora.adapters_disabled(speaker.model):
+            yield "base", speaker
+        yield "tuned", speaker
+    elif folders.full:
+        yield "base", speaker
+        speaker.model.to("meta")  # frees its memory, whoever still holds it
+        yield "tuned", Speaker.load(folders.full, folders.backbone)
+
+
+def straight_texts(samples: Sequence[Sample], base: Sequence[Prediction]) -> list[tuple[Sample, Spoken]]:
+    """Return what is said on straight windows: by the data set, or else by the base model's first rollout."""
+    texts = []
+    for sample, prediction in zip(samples, base, strict=True):
+        given = sample.reasoning
+        if given and given.source == "dataset":
+            spoken = Spoken("dataset", given.text)
+        else:
+            spoken = Spoken("base", prediction.rollouts[0].reasoning)
+        if sample.label.kind == Kind.STRAIGHT and spoken.text:
+            texts.append((sample, spoken))
+    return texts
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A text and whose it is."""
+
+    source: Literal["dataset", "base"]
+    text: str
+
+
+def _likelihoods(
+    texts: Sequence[tuple[Sample, Spoken]], nll: Mapping[str, Sequence[tuple[float, int]]]
+) -> tuple[Likelihood, ...]:
+    return tuple(
+        Likelihood(
+            id=sample.id,
+            source=spoken.source,
+            tokens=nll["base"][index][1],
+            nll={name: found[index][0] for name, found in nll.items()},
+        )
+        for index, (sample, spoken) in enumerate(texts)
+    )
+
+
+def window(sample: Sample, frames: Frames, reasoning: str | None = None) -> Window:
+    """Return a sample as the model takes it, in training form where it is given what to say."""
+    history, future = np.array(sample.history), np.array(sample.future)
+    return Window(sample.id, frames(sample), history, None if reasoning is None else future, reasoning)
+
+
+def _swapped(samples: Sequence[Sample], said: Sequence[Prediction], frames: Frames) -> Iterator[Window]:
+    """Yield the curve windows whose first rollout names a side, with what it said the other way round."""
+    for sample, prediction in zip(samples, said, strict=True):
+        text = prediction.rollouts[0].reasoning
+        if report_bucket(sample.label) == Kind.CURVE and swap_directions(text) != text:
+            yield window(sample, frames, swap_directions(text))
+
+
+def _prediction(name: str, drawn: Sequence[Drawn]) -> Prediction:
+    rollouts = tuple(
+        Rollout(reasoning=one.reasoning, trajectory=tuple(map(tuple, one.trajectory.double().cpu().tolist())))
+        for one in drawn
+    )
+    return Prediction(id=name, rollouts=rollouts)
+
+
+def _counted(drawn: Iterator[Prediction], done: Callable[[int], None], before: int) -> Iterator[Prediction]:
+    for number, prediction in enumerate(drawn, start=before + 1):
+        yield prediction
+        done(number)
+
+
+@contextmanager
+def _named_memory() -> Iterator[None]:
+    """Turn an out-of-memory error into one that names what to change."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise GpuMemoryError(
+            f"out of GPU memory in a rollout ({error}). Lower evaluate.rollouts, or set resources.gpu_memory higher"
+        ) from error
+
+
+def _facts(sampling: Sampling) -> dict[str, Any]:
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
+    return {"sampling": asdict(sampling), "prompt": prompt_hash(), "versions": versions}
+
+
+def _device(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
