@@ -1,0 +1,1 @@
+"""The controller: recipes in, Kubernetes Jobs or local processes out."""

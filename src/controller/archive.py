@@ -1,0 +1,24 @@
+"""The store's copy of a run: what it was made from at its start, how it ended when it is over.
+
+The run record is authoritative while a run lives; this is what remains afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from controller.records import RunRecord
+from touge.contract.artifacts import run_key
+from touge.contract.inventory import Inventory
+from touge.storage.port import Store
+
+
+def archive(record: RunRecord, store: Store) -> None:
+    """Write the run record as it is now."""
+    store.put(run_key(record.run), record.to_json().encode())
+
+
+def archive_inventories(run: str, inventories: Iterable[Inventory], store: Store) -> None:
+    """Write what each drives URI held when the plan was made."""
+    for inventory in inventories:
+        store.put(run_key(run, f"inventory/{inventory.digest}.json"), inventory.to_json().encode())

@@ -1,0 +1,70 @@
+"""`plan`: what a recipe would run, what is already done, what it needs and where; changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote
+
+from pydantic import AfterValidator, AliasChoices, Field
+from pydantic_settings import CliPositionalArg
+
+from controller.cli.verb import Tools, Verb, table
+
+if TYPE_CHECKING:
+    from controller.follow import Desk
+    from touge.contract.plan import Plan as ThePlan
+
+Overrides = Annotated[list[str], AfterValidator(lambda given: [unquote(text) for text in given])]
+
+
+class Plan(Verb):
+    """Show the stages of a recipe, their ids, what is reused, expected GPU memory and place. Changes nothing."""
+
+    recipe: CliPositionalArg[Path] = Field(description="recipe file")
+    overrides: Overrides = Field(
+        [], validation_alias=AliasChoices("set"), description="key.path=value; may be repeated"
+    )
+
+    def run(self, tools: Tools) -> int:
+        """Print the plan."""
+        from controller.cli.recipes import plan_recipe
+
+        plan, _ = plan_recipe(self.recipe, self.overrides)
+        rows = plan_rows(plan, tools.desk())
+        self.say(_text(plan, rows), plan.model_dump(mode="json", by_alias=True) | {"outlook": rows})
+        return 0
+
+
+def plan_rows(plan: ThePlan, desk: Desk) -> list[dict[str, str]]:
+    """Return one row a stage: what will happen to it, what it needs, where it would run."""
+    from controller.facts import committed_tasks
+    from controller.gpu_memory import needed_gb
+    from controller.reconcile import needed_stages
+
+    done = committed_tasks(plan, desk.store)
+    needed = {stage.name: stage for stage in needed_stages(plan, done)}
+    rows = []
+    for stage in plan.stages:
+        gigabytes = needed_gb(stage.name, plan.recipe)
+        kept = sum(task.stage == stage.name for task in done)
+        reused = "reused" if kept == stage.shards else "not needed"
+        partly = f"run ({kept} of {stage.shards} done)" if kept else "run"
+        rows.append(
+            {
+                "stage": stage.name,
+                "id": stage.id,
+                "shards": str(stage.shards),
+                "does": partly if stage.name in needed else reused,
+                "gpu_memory": f"{gigabytes} GB" if gigabytes else "-",
+                "where": desk.runner.place(stage, plan),
+            }
+        )
+    return rows
+
+
+def _text(plan: ThePlan, rows: list[dict[str, str]]) -> str:
+    lines = [f"run {plan.run}", f"base {plan.base.uri} ({plan.base.digest[:12]})"]
+    lines += [f"drives {i.uri}: {i.objects} objects, {i.size / 1e6:.1f} MB ({i.digest[:12]})" for i in plan.inventories]
+    heading = [key.replace("_", " ").replace("gpu", "GPU") for key in rows[0]]
+    return "\n".join([*lines, "", table([heading, *(list(row.values()) for row in rows)])])

@@ -1,0 +1,98 @@
+"""What every verb has: its options, its output, and the desk that it works at. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from touge.contract.errors import TougeError
+from touge.contract.exit_codes import ExitCode
+from touge.contract.plan import StageName
+
+if TYPE_CHECKING:
+    from controller.follow import Desk
+    from controller.records import FileRecords
+    from controller.settings import Settings
+
+
+class UsageError(TougeError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = ExitCode.USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """How this command line was started, and what runs each stage (None: the real ones)."""
+
+    program: Sequence[str] = (sys.executable, "-m", "controller")
+    commands: Mapping[StageName, Sequence[str]] | None = field(default=None)
+
+    @property
+    def settings(self) -> Settings:
+        """Settings from the environment."""
+        from controller.settings import Settings
+
+        return Settings()
+
+    @property
+    def records(self) -> FileRecords:
+        """Run records on this machine."""
+        from controller.records import FileRecords
+
+        return FileRecords(self.settings.home)
+
+    def desk(self) -> Desk:
+        """Return the desk for runs on this machine."""
+        import structlog
+
+        from controller.follow import Desk
+        from controller.retries import Policy
+        from controller.runners.local import COMMANDS, LocalRunner
+        from touge.storage import open_store
+
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+        records, store = self.records, open_store(self.settings.store)
+        runner = LocalRunner(records.home, self.commands or COMMANDS, os.environ)
+        pause_s = 0.3 if store.uri.startswith("file://") else 3.0
+        return Desk(records, runner, store, Policy(parallel=runner.parallel), now_us, pause_s)
+
+
+class Verb(BaseModel):
+    """One verb: options in, exit code out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    output: Literal["text", "json"] = Field(
+        "text", validation_alias=AliasChoices("o", "output"), description="text for people, json for programs"
+    )
+    debug: bool = Field(False, description="show the traceback of an error")
+
+    @abstractmethod
+    def run(self, tools: Tools) -> int:
+        """Do it, and return the exit code."""
+
+    def say(self, text: str, data: Any) -> None:
+        """Print the result to stdout: `text`, or `data` as JSON."""
+        print(json.dumps(data, ensure_ascii=False) if self.output == "json" else text)
+
+
+def now_us() -> int:
+    """Return unix time in microseconds."""
+    import time
+
+    return time.time_ns() // 1000
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned columns; the first row is the heading."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,108 @@
+"""The control loop: see, reconcile, record, act; again until the run is over.
+
+The only place where decisions become effects. Any number of these may follow one run: whoever writes the
+status first acts, and a runner starts each attempt at most once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from controller.archive import archive
+from controller.facts import see
+from controller.reconcile import reconcile
+from controller.records import Records, RunRecord
+from controller.retries import Policy
+from controller.runners.port import Runner, StartRequest
+from controller.state import RunStatus, Start
+from touge.contract.errors import Conflict, InfrastructureError, ObjectNotFound
+from touge.storage.port import Store
+
+log = structlog.get_logger()
+
+#: Store failures in a row that the loop rides out before it gives up (the run itself goes on).
+_PATIENCE = 8
+_LONGEST_PAUSE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a controller works with.
+
+    Args:
+        records: Run records.
+        runner: Sets executions to work.
+        store: Artifacts.
+        policy: How often each kind of failure is forgiven.
+        clock: Unix time in microseconds.
+        pause_s: Seconds between two looks at a run.
+    """
+
+    records: Records
+    runner: Runner
+    store: Store
+    policy: Policy
+    clock: Callable[[], int]
+    pause_s: float = 0.3
+
+
+def look(desk: Desk, record: RunRecord) -> RunStatus:
+    """Return a run's status as it is now, changing nothing."""
+    world = see(record.spec.plan, record.status, desk.runner, desk.store)
+    return reconcile(record.spec, record.status, world, desk.clock(), desk.policy).status
+
+
+def tick(desk: Desk, run: str) -> RunRecord:
+    """Do one round: record what follows from what is seen, then act on it."""
+    record = desk.records.read(run)
+    world = see(record.spec.plan, record.status, desk.runner, desk.store)
+    decision = reconcile(record.spec, record.status, world, desk.clock(), desk.policy)
+    if decision.status != record.status:
+        changed = record.model_copy(update={"status": decision.status})
+        if decision.status.state.terminal:
+            archive(changed, desk.store)
+        try:
+            record = desk.records.update(changed)
+        except Conflict:
+            return desk.records.read(run)
+    for action in decision.actions:
+        if isinstance(action, Start):
+            desk.runner.start(StartRequest(record.spec.plan, action.task, action.attempt, desk.store.uri))
+        else:
+            desk.runner.stop(run, action.task, action.attempt)
+    return record
+
+
+def follow(desk: Desk, run: str, watch: Callable[[RunRecord], None], until: Callable[[], bool]) -> RunRecord:
+    """Work on a run until it is over, or until told to leave it.
+
+    Args:
+        desk: What to work with.
+        run: The run's id.
+        watch: Called after each round.
+        until: Asked after each round; True leaves the run as it is.
+
+    Raises:
+        InfrastructureError: If the store failed many times in a row.
+    """
+    failures = 0
+    while True:
+        try:
+            record = tick(desk, run)
+            failures = 0
+        except ObjectNotFound:
+            raise
+        except InfrastructureError as error:
+            failures += 1
+            log.warning("the store did not answer; trying again", error=str(error), failures=failures)
+            if failures >= _PATIENCE:
+                raise
+            record = desk.records.read(run)
+        watch(record)
+        if record.over or until():
+            return record
+        time.sleep(min(_LONGEST_PAUSE_S, desk.pause_s * 2**failures))

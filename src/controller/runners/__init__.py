@@ -1,0 +1,1 @@
+"""Runners: what sets executions to work, behind one port."""

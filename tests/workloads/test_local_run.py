@@ -1,0 +1,366 @@
+"""Whole runs on this machine, from the command line: real processes, a real store, stages that only pretend to work."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fake_controller
+import pytest
+from run_builders import CODES
+
+RECIPE = """
+apiVersion: touge/v1
+name: bend
+base: file://./base
+curate:
+  drives: [{format: jsonl, uri: "file://./drives"}]
+  shards: 2
+train: {method: lora, steps: 4}
+"""
+FILES = {
+    "recipe.yaml": RECIPE,
+    "base/config.json": "{}",
+    "drives/a.jsonl": "{}\n",
+    "digests.json": json.dumps(CODES),
+}
+PROGRAM = (sys.executable, str(Path(fake_controller.__file__)))
+
+
+class Laptop:
+    """A folder with a recipe in it, and a command line there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name, text in FILES.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+        self.environ = {k: v for k, v in os.environ.items() if not k.startswith("TOUGE_")}
+        self.environ |= {"TOUGE_CODE_DIGESTS": str(folder / "digests.json")}
+
+    def script(self, stage: str, words: str) -> None:
+        """Tell a stage what to do at each attempt."""
+        (self.folder / ".touge").mkdir(exist_ok=True)
+        (self.folder / f".touge/{stage}.plan").write_text(words)
+
+    def verdict(self, passed: object) -> None:
+        (self.folder / ".touge").mkdir(exist_ok=True)
+        (self.folder / ".touge/verdict").write_text(json.dumps(passed))
+
+    def run(self, *words: str, check: int | None = None) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            [*PROGRAM, *words],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert check is None or done.returncode == check, f"{done.returncode}: {done.stdout}{done.stderr}"
+        return done
+
+    def begin(self, *words: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [*PROGRAM, *words],
+            cwd=self.folder,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def status(self) -> dict:
+        done = self.run("status", "-o", "json")
+        return json.loads(done.stdout) if done.returncode == 0 else {"state": "none", "stages": []}
+
+    def wait_for_log(self, text: str, times: int = 1) -> None:
+        """Wait until the stages have said something so often."""
+        deadline = time.monotonic() + 40
+        logs = self.folder / ".touge/runs"
+        while time.monotonic() < deadline:
+            if sum(log.read_text().count(text) for log in logs.glob("*/executions/*/log")) >= times:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{text!r} never logged: {self.run('logs').stdout}")
+
+    def wait_until_over(self) -> dict:
+        deadline = time.monotonic() + 40
+        while (status := self.status())["state"] not in {"Succeeded", "Failed", "Cancelled"}:
+            assert time.monotonic() < deadline, status
+        return status
+
+    def resumed_at(self, stage: str) -> int:
+        """Return the checkpoint's step that the committed execution began with."""
+        found = next(self.folder.glob(f".touge/store/stages/{stage}-*/executions/*/resumed.json"))
+        return json.loads(found.read_text())
+
+    def attempts(self) -> dict[str, int]:
+        return {stage["name"]: stage["attempts"] for stage in self.status()["stages"]}
+
+
+@pytest.fixture
+def laptop(tmp_path):
+    laptop = Laptop(tmp_path)
+    yield laptop
+    laptop.run("cancel", "bend")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which the recipe has run."""
+    laptop = Laptop(tmp_path_factory.mktemp("finished"))
+    laptop.said = laptop.run("submit", "recipe.yaml", check=0).stdout
+    return laptop
+
+
+@pytest.fixture
+def after(finished, tmp_path):
+    """A copy of that folder, to go on in."""
+    shutil.copytree(finished.folder / ".touge", tmp_path / ".touge")
+    return Laptop(tmp_path)
+
+
+def test_a_recipe_runs_to_its_report(finished):
+    assert "curvature gain" in finished.said
+    assert "report.html" in finished.said
+    assert set(finished.attempts().values()) == {1}
+
+
+def test_submitting_again_attaches_and_runs_nothing(after):
+    again = after.run("submit", "recipe.yaml", check=0)
+
+    assert "attached" in again.stderr
+    assert set(after.attempts().values()) == {1}
+
+
+def test_a_terminal_shows_a_bar_for_each_stage(after):
+    ours, theirs = os.openpty()
+    done = subprocess.run(
+        [*PROGRAM, "submit", "recipe.yaml"],
+        cwd=after.folder,
+        env=after.environ | {"TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        timeout=60,
+        check=False,
+    )
+    os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        shown = terminal.read(65536).decode()
+
+    assert done.returncode == 0
+    assert all(stage in shown for stage in ("curate-map", "train", "evaluate"))
+    assert "100 %" in shown
+
+
+def test_the_report_is_where_the_command_line_says(finished):
+    line = finished.run("report", check=0).stdout.splitlines()[-1]
+
+    assert Path(line.removeprefix("report: ")).read_text() == "<p>a report</p>"
+
+
+def test_plan_tells_what_it_needs_and_changes_nothing(laptop):
+    said = laptop.run("plan", "recipe.yaml", check=0).stdout
+
+    assert "24 GB" in said
+    assert "this machine" in said
+    assert not (laptop.folder / ".touge").exists()
+
+
+def test_plan_tells_what_is_reused(finished):
+    said = finished.run("plan", "recipe.yaml", "--set", "train.steps=9", "-o", "json", check=0).stdout
+
+    assert [row["does"] for row in json.loads(said)["outlook"]] == ["reused", "reused", "run", "run", "run"]
+
+
+def test_a_change_of_training_reuses_the_curated_data(after):
+    after.run("submit", "recipe.yaml", "--set", "train.steps=9", check=0)
+
+    assert after.attempts() == {"curate-map": 0, "curate": 0, "train": 1, "evaluate-map": 1, "evaluate": 1}
+
+
+def test_a_failed_gate_is_a_result_with_code_20_also_when_attaching(laptop):
+    laptop.verdict(False)
+
+    first = laptop.run("submit", "recipe.yaml", check=20)
+    laptop.run("submit", "recipe.yaml", check=20)
+
+    assert "gate failed: curve_ade" in first.stdout
+    assert laptop.status()["state"] == "Succeeded"
+
+
+def test_no_verdict_is_code_20(laptop):
+    laptop.verdict(None)
+
+    assert "no verdict" in laptop.run("submit", "recipe.yaml", check=20).stdout
+
+
+def test_a_failed_stage_ends_the_run_with_its_cause_and_what_to_do(laptop):
+    laptop.script("curate", "data")
+
+    failed = laptop.run("submit", "recipe.yaml", check=40)
+    refused = laptop.run("submit", "recipe.yaml", check=40)
+
+    assert "drive 7 is empty" in failed.stdout
+    assert "exit code 11" in failed.stdout
+    assert "retry bend-" in refused.stderr
+    assert "Traceback" not in failed.stdout + failed.stderr
+
+
+def test_submit_retry_goes_on_where_the_run_failed(laptop):
+    laptop.script("train", "fail:12 ok")
+    laptop.run("submit", "recipe.yaml", check=40)
+
+    laptop.run("submit", "recipe.yaml", "--retry", check=0)
+
+    assert laptop.attempts() == {"curate-map": 0, "curate": 0, "train": 2, "evaluate-map": 2, "evaluate": 2}
+
+
+def test_a_crash_is_tried_again_unasked(laptop):
+    laptop.script("train", "signal:11 ok")
+
+    laptop.run("submit", "recipe.yaml", check=0)
+
+    assert laptop.attempts()["train"] == 2
+
+
+def test_a_killed_submit_is_resumed_by_submitting_again(laptop):
+    laptop.script("train", "hang")
+    submit = laptop.begin("submit", "recipe.yaml")
+    laptop.wait_for_log("waiting")
+    submit.kill()
+    submit.communicate()
+    alone = laptop.status()["attended"]
+
+    again = laptop.begin("submit", "recipe.yaml", "--timeout", "2")
+    _, said = again.communicate(timeout=40)
+
+    assert again.returncode == 41, said
+    assert "attached" in said
+    assert not alone
+    assert laptop.attempts() == {"curate-map": 1, "curate": 1, "train": 1, "evaluate-map": 0, "evaluate": 0}
+
+
+def test_killed_training_continues_from_its_checkpoint(laptop):
+    laptop.script("train", "checkpoint ok")
+    submit = laptop.begin("submit", "recipe.yaml")
+    laptop.wait_for_log("waiting")
+    submit.kill()
+    submit.communicate()
+    for process in laptop.folder.glob(".touge/runs/*/executions/train.*/*.json"):
+        if process.name in {"keeper.json", "stage.json"}:
+            os.kill(json.loads(process.read_text())["pid"], signal.SIGKILL)
+
+    laptop.run("submit", "recipe.yaml", check=0)
+
+    assert laptop.resumed_at("train") == 100
+    assert laptop.attempts()["train"] == 2
+
+
+def test_ctrl_c_cancels_cleanly_and_retry_goes_on_from_the_checkpoint(laptop):
+    laptop.script("train", "checkpoint ok")
+    submit = laptop.begin("submit", "recipe.yaml")
+    laptop.wait_for_log("waiting")
+
+    submit.send_signal(signal.SIGINT)
+    _, said = submit.communicate(timeout=40)
+    cancelled = laptop.status()["state"]
+    laptop.run("retry", "bend", check=0)
+
+    assert (submit.returncode, cancelled) == (40, "Cancelled"), said
+    assert "Ctrl-C again kills" in said
+    assert laptop.resumed_at("train") == 100
+
+
+def test_a_second_ctrl_c_kills(laptop):
+    laptop.script("train", "deaf")
+    submit = laptop.begin("submit", "recipe.yaml")
+    laptop.wait_for_log("deaf")
+
+    for _ in range(2):
+        submit.send_signal(signal.SIGINT)
+        time.sleep(1)
+    submit.communicate(timeout=40)
+
+    assert submit.returncode == 40
+    assert laptop.status()["state"] == "Cancelled"
+
+
+def test_a_detached_run_goes_on_by_itself(laptop):
+    laptop.run("submit", "recipe.yaml", "--detach", check=0)
+
+    assert laptop.wait_until_over()["state"] == "Succeeded"
+    assert json.loads(laptop.run("list", "-o", "json").stdout)[0]["gate"] == "passed"
+
+
+def test_cancel_ends_a_detached_run(laptop):
+    laptop.script("curate-map", "hang")
+    laptop.run("submit", "recipe.yaml", "--detach", check=0)
+    laptop.wait_for_log("waiting", times=2)
+
+    laptop.run("cancel", "bend", check=0)
+
+    assert laptop.status()["state"] == "Cancelled"
+
+
+def test_a_new_run_reuses_and_no_reuse_does_not(after):
+    after.run("submit", "recipe.yaml", "--new-run", check=0)
+    reused = after.attempts()
+    after.run("submit", "recipe.yaml", "--no-reuse", check=0)
+
+    assert set(reused.values()) == {0}
+    assert set(after.attempts().values()) == {1}
+
+
+def test_a_result_that_left_the_store_is_computed_again(after):
+    next(after.folder.glob(".touge/store/stages/evaluate-*[0-9a-f]/committed.json")).unlink()
+
+    again = after.run("submit", "recipe.yaml", check=0)
+
+    assert "no longer has the result" in again.stderr
+    assert after.attempts()["evaluate"] == 2
+
+
+def test_logs_follow_to_the_end_of_the_run(laptop):
+    laptop.run("submit", "recipe.yaml", "--detach", check=0)
+
+    said = laptop.run("logs", "--follow", check=0).stdout
+
+    assert "evaluate | " in said
+    assert "curate-map/1 | " in said
+
+
+def test_delete_forgets_the_run_and_keeps_its_artifacts(after):
+    after.run("delete", "bend", check=0)
+
+    assert json.loads(after.run("list", "-o", "json").stdout) == []
+    assert list(after.folder.glob(".touge/store/stages/*/committed.json"))
+
+
+def test_a_run_that_goes_on_cannot_be_deleted(laptop):
+    laptop.script("curate-map", "hang")
+    laptop.run("submit", "recipe.yaml", "--detach", check=0)
+    laptop.wait_for_log("waiting")
+
+    assert "cancel" in laptop.run("delete", "bend", check=2).stderr
+
+
+def test_the_store_keeps_what_the_run_was_made_from_and_how_it_ended(finished):
+    record = json.loads(next(finished.folder.glob(".touge/store/runs/*/run.json")).read_text())
+    inventory = json.loads(next(finished.folder.glob(".touge/store/runs/*/inventory/*.json")).read_text())
+
+    assert record["status"]["state"] == "Succeeded"
+    assert [item["key"] for item in inventory["items"]] == ["a.jsonl"]
+
+
+def test_a_model_whose_gate_was_passed_is_promoted(after):
+    after.run("promote", "bend", check=0)
+
+    assert (after.folder / ".touge/store/models/staging/current.json").exists()
