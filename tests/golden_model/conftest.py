@@ -12,6 +12,7 @@ from torch import Tensor
 from touge.alpamayo.batch import Batch
 from touge.alpamayo.config import AlpamayoConfig
 from touge.alpamayo.model import AlpamayoR1
+from touge.alpamayo.positions import rope_positions
 
 CASES = Path(__file__).parent / "cases"
 
@@ -58,6 +59,7 @@ class Golden:
             attention_mask=t["attention_mask"].bool(),
             labels=t["labels_mask"],
             reasoning=torch.zeros_like(t["labels_mask"]),
+            positions=self._positions(t["fused_input_ids"], t["attention_mask"].bool(), t["image_grid_thw"]),
             prefix=int(start) + 1,
             history=self.history,
             action=t["action"],
@@ -78,12 +80,22 @@ class Golden:
             attention_mask=seen,
             labels=torch.zeros_like(seen),
             reasoning=torch.zeros_like(seen),
+            positions=self._positions(ids[:, :length], seen, grid),
             prefix=length,
             history=self.history[:1],
             action=torch.empty(0),
             pixels=t["pixel_values"][: int(grid.prod(dim=1).sum())],
             grid=grid,
         )
+
+    def _positions(self, ids: Tensor, seen: Tensor, grid: Tensor) -> Tensor:
+        """Rotary positions [3, B, L] of left-padded rows with equally many images."""
+        merge, rows = self.model.config.backbone["vision_config"]["spatial_merge_size"], len(ids)
+        found = torch.ones(3, *ids.shape, dtype=torch.long)  # as the reference pads, whose expert reads padding
+        for row, grids in enumerate(grid.reshape(rows, -1, 3)):
+            is_image = (ids[row] == self.model.vocabulary.image)[seen[row]]
+            found[:, row, seen[row]] = torch.from_numpy(rope_positions(is_image.numpy(), grids.numpy(), merge))
+        return found
 
 
 def poses(xyz: Tensor, rotation: Tensor) -> Tensor:

@@ -93,8 +93,8 @@ def test_a_sampled_action_follows_the_reference_one(golden):
     """Ten Euler steps multiply a last-bit difference by thousands (docs/decisions/002): medians, not maxima."""
     batch, memory = golden.generated(), Capture()
     with torch.no_grad():
-        _, positions = golden.model.read(batch, memory)
-    context = Context(memory.prefix(batch.prefix, detach=True), batch.attention_mask, positions[0, :, -1] + 1)
+        golden.model.read(batch, memory)
+    context = Context(memory.prefix(batch.prefix, detach=True), batch.attention_mask, batch.positions[0, :, -1] + 1)
 
     steps = golden.model.config.flow.num_inference_steps
     action = sample(lambda x, t: golden.model.velocity(context, x, t), golden.tensors["x0"][:, None], steps)[:, 0]

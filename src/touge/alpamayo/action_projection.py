@@ -57,7 +57,7 @@ class _Fourier(KeepsFloat32):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., F] for [...]."""
-        phase = 2 * math.pi * x.float()[..., None] * self.freqs[0].float()
+        phase = x.float()[..., None] * self.freqs[0] * 2 * math.pi  # the order of the reference: decision 002
         return math.sqrt(2) * torch.cat([phase.sin(), phase.cos()], dim=-1)
 
 

@@ -35,6 +35,7 @@ class Batch:
         attention_mask: [B, L], true where there is no padding (left).
         labels: [B, L], true at tokens to learn; empty in generation form.
         reasoning: [B, L], true at the labels from cot_start to cot_end.
+        positions: [3, B, L] rotary positions.
         prefix: Columns up to and including `traj_future_start`; the same for all rows. L in generation form.
         history: [B, N, 4] x, y, z, yaw, metres and radians, ego frame at t0.
         action: [B, T, 2] normalised future; empty in generation form.
@@ -48,6 +49,7 @@ class Batch:
     attention_mask: Tensor
     labels: Tensor
     reasoning: Tensor
+    positions: Tensor
     prefix: int
     history: Tensor
     action: Tensor

@@ -34,6 +34,6 @@ class ExactRotary(KeepsFloat32):
         super().__init__()
         self.inner = inner
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - passes through
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return (cos, sin) of the inner embedding."""
         return self.inner(*args, **kwargs)

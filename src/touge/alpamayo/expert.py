@@ -2,21 +2,17 @@
 
 It has no embedding table and no cache of its own: layer i attends to layer i of the prefix, then to its own
 tokens (arXiv 2511.00088, section 3).
-
-Shapes: B rows, P prefix columns, D draws of T = 64 steps each, E expert width.
 """
 
 from __future__ import annotations
 
-from typing import cast
-
-import torch
 from torch import Tensor, nn
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLTextConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextModel
 
 from touge.alpamayo.attention import ATTENTION, Prefix
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.decoder import decode
 from touge.alpamayo.exact import ExactRotary
 
 
@@ -32,7 +28,7 @@ class Expert(nn.Module):
         self.width: int = text_config.hidden_size
 
     def forward(self, embeddings: Tensor, prefix: Prefix, positions: Tensor, mask: Tensor) -> Tensor:
-        """Transform action embeddings.
+        """Transform action embeddings of D draws with T steps each behind P prefix columns.
 
         Args:
             embeddings: [B, D * T, E].
@@ -43,30 +39,4 @@ class Expert(nn.Module):
         Returns:
             [B, D * T, E].
         """
-        rotary = self.rotary_emb(embeddings, positions)
-        hidden = embeddings
-        for layer in self.layers:
-            hidden = layer(hidden, position_embeddings=rotary, attention_mask=mask, memory=prefix)
-        return cast("Tensor", self.norm(hidden))
-
-
-def expert_mask(visible: Tensor, draws: int, steps: int, *, non_causal: bool) -> Tensor:
-    """Return who sees whom when `draws` noise draws stand in one row.
-
-    A draw sees the row's visible prefix and itself, never another draw.
-
-    Args:
-        visible: [B, P], true at prefix columns that exist.
-        draws: D.
-        steps: T.
-        non_causal: Whether a step sees the later steps of its own draw.
-
-    Returns:
-        [B, 1, D * T, P + D * T] bool.
-    """
-    block = torch.ones(steps, steps, dtype=torch.bool, device=visible.device)
-    own = torch.block_diag(*[block if non_causal else block.tril()] * draws).bool()
-    rows, own_length = len(visible), draws * steps
-    return torch.cat(
-        [visible[:, None, :].expand(-1, own_length, -1), own.expand(rows, -1, -1)], dim=2
-    )[:, None]
+        return decode(self, embeddings, positions, mask, memory=prefix)

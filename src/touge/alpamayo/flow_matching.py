@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 #: Largest training time, so that the velocity is never asked for at the action itself.
-TIME_CEILING = 0.999
+MAX_TIME = 0.999
 #: t = 0.999 (1 - Beta(1.5, 1)): more weight on noisy times (as pi-0, arXiv 2410.24164, appendix B).
-TIME_BETA = 1.5
+BETA = 1.5
 
 
 def training_times(uniform: Tensor) -> Tensor:
-    """Return training times of uniform numbers in [0, 1); Beta(a, 1) is U^(1/a)."""
-    return TIME_CEILING * (1 - uniform ** (1 / TIME_BETA))
+    """Return training times of uniform numbers in [0, 1), by inversion: the distribution of Beta(a, 1) is x^a."""
+    return MAX_TIME * (1 - uniform ** (1 / BETA))
 
 
 def noisy_action(action: Tensor, noise: Tensor, time: Tensor) -> Tensor:
@@ -37,11 +37,11 @@ def sample(velocity: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: i
     """Go from noise [..., T, 2] at t = 0 to an action at t = 1 in equal Euler steps.
 
     Args:
-        velocity: (x [..., T, 2], time []) -> velocity [..., T, 2].
+        velocity: (x [..., T, 2], time [...]) -> velocity [..., T, 2].
         noise: Where to begin, float32.
         steps: How many equal steps.
     """
     x, times = noise, torch.linspace(0, 1, steps + 1)
     for now, then in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
-        x = x + (then - now) * velocity(x, noise.new_tensor(now)).float()
+        x = x + (then - now) * velocity(x, noise.new_full(noise.shape[:-2], now)).float()
     return x

@@ -7,7 +7,6 @@ The hash fixes what training and evaluation must share.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -16,14 +15,19 @@ from touge.alpamayo.vocabulary import Vocabulary
 from touge.contract.errors import DataError
 
 SYSTEM = "You are a driving assistant that generates safe and accurate actions."
-INSTRUCTION = (
-    "output the chain-of-thought reasoning of the driving process, then output the future trajectory."
-)
+INSTRUCTION = "output the chain-of-thought reasoning of the driving process, then output the future trajectory."
 #: Qwen's chat template, https://huggingface.co/Qwen/Qwen3-VL-8B-Instruct/blob/main/chat_template.json
 OPENING = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
 ASKING = f"{INSTRUCTION}<|im_end|>\n<|im_start|>assistant\n"
+IMAGE = ("<|vision_start|>", "<|vision_end|>")
+CLOSING = "<|im_end|>"
 
 Encode = Callable[[str], Sequence[int]]
+
+
+def prompt_hash() -> str:
+    """Return a hash of the prompt's fixed text: equal in training and evaluation, or the model is asked otherwise."""
+    return hashlib.sha256("\0".join([OPENING, *IMAGE, ASKING, CLOSING]).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,7 @@ class Prompt:
 
     Attributes:
         opening: System turn and the beginning of the user's.
-        image_before: Before each image's placeholders.
-        image_after: After them.
+        image: Before and after each image's placeholders.
         asking: From the instruction to the assistant's turn.
         closing: `<|im_end|>`.
     """
@@ -41,22 +44,16 @@ class Prompt:
     vocabulary: Vocabulary
     encode: Encode
     opening: tuple[int, ...]
-    image_before: tuple[int, ...]
-    image_after: tuple[int, ...]
+    image: tuple[tuple[int, ...], tuple[int, ...]]
     asking: tuple[int, ...]
     closing: tuple[int, ...]
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, encode: Encode) -> Self:
-        """Tokenise the pieces with `encode` (text -> ids, special tokens recognised)."""
+        """Tokenise the pieces with `encode` (text to ids, special tokens recognised)."""
+        before, after = (tuple(encode(text)) for text in IMAGE)
         return cls(
-            vocabulary,
-            encode,
-            opening=tuple(encode(OPENING)),
-            image_before=tuple(encode("<|vision_start|>")),
-            image_after=tuple(encode("<|vision_end|>")),
-            asking=tuple(encode(ASKING)),
-            closing=tuple(encode("<|im_end|>")),
+            vocabulary, encode, tuple(encode(OPENING)), (before, after), tuple(encode(ASKING)), tuple(encode(CLOSING))
         )
 
     def question(self, image_tokens: Sequence[int], history: Sequence[int]) -> list[int]:
@@ -66,10 +63,10 @@ class Prompt:
             image_tokens: How many placeholders each image takes.
             history: Ids of the history tokens.
         """
-        v, ids = self.vocabulary, list(self.opening)
+        words, ids, (before, after) = self.vocabulary, list(self.opening), self.image
         for count in image_tokens:
-            ids += [*self.image_before, *[v.image] * count, *self.image_after]
-        return [*ids, v.history_start, *history, v.history_end, *self.asking, v.cot_start]
+            ids += [*before, *[words.image] * count, *after]
+        return [*ids, words.history_start, *history, words.history_end, *self.asking, words.cot_start]
 
     def answer(self, reasoning: str, future: Sequence[int]) -> list[int]:
         """Return the ids after `<|cot_start|>`: reasoning, future tokens, ends.
@@ -77,18 +74,8 @@ class Prompt:
         Raises:
             DataError: The reasoning holds a reserved token.
         """
-        v, text = self.vocabulary, self.encode(reasoning)
-        reserved = {*range(v.trajectory_start, v.future + 1), v.image, *self.image_before, *self.image_after}
-        reserved |= {*self.closing, self.opening[0]}
-        if reserved.intersection(text):
+        words, text = self.vocabulary, self.encode(reasoning)
+        reserved = {*range(words.trajectory_start, words.future + 1), words.image, self.opening[0], *self.closing}
+        if reserved.union(*self.image).intersection(text):
             raise DataError(f"the reasoning {reasoning!r} holds a reserved token such as <|im_end|>; remove it")
-        return [*text, v.cot_end, v.future_start, *future, v.future_end, *self.closing]
-
-    @property
-    def digest(self) -> str:
-        """Hash of everything in the prompt but images, history and answer: text and ids."""
-        pieces = [self.opening, self.image_before, self.image_after, self.asking, self.closing]
-        v = self.vocabulary
-        ends = [v.history_start, v.history_end, v.cot_start, v.cot_end, v.future_start, v.future_end]
-        document = json.dumps([OPENING, ASKING, *map(list, pieces), ends], ensure_ascii=True)
-        return hashlib.sha256(document.encode()).hexdigest()
+        return [*text, words.cot_end, words.future_start, *future, words.future_end, *self.closing]

@@ -76,9 +76,9 @@ def drive(model: AlpamayoR1, batch: Batch, sampling: Sampling) -> list[Drawn]:
         One a window, without text: what rollout 0 would have driven, had it said that.
     """
     capture = Capture()
-    _, positions = model.read(batch, capture)
-    mask = batch.attention_mask[:, : batch.prefix].bool()
-    context = Context(capture.prefix(batch.prefix, detach=True), mask, positions[0, :, batch.prefix - 1] + 1)
+    model.read(batch, capture)
+    mask = batch.attention_mask[:, : batch.prefix]
+    context = Context(capture.prefix(batch.prefix, detach=True), mask, batch.positions[0, :, batch.prefix - 1] + 1)
     return [Drawn("", trajectory) for trajectory in _act(model, batch, context, replace(sampling, rollouts=1))]
 
 
@@ -88,11 +88,11 @@ class _Reading:
     def __init__(self, model: AlpamayoR1, batch: Batch, sampling: Sampling) -> None:
         self.model, self.sampling = model, sampling
         capture, k = Capture(), sampling.rollouts
-        hidden, positions = model.read(batch, capture)
+        hidden = model.read(batch, capture)
         prefix = capture.prefix(batch.input_ids.shape[1], detach=True)
         self.memory = Growing(prefix, k, sampling.max_tokens + 1)
-        self.mask = batch.attention_mask.bool().repeat_interleave(k, dim=0)
-        self.position = positions[0, :, -1].repeat_interleave(k)
+        self.mask = batch.attention_mask.repeat_interleave(k, dim=0)
+        self.position = batch.positions[0, :, -1].repeat_interleave(k)
         self.logits = model.vlm.lm_head(hidden[:, -1]).repeat_interleave(k, dim=0)
         self.dice = [generator(sampling.seed, name, i, "tokens") for name in batch.ids for i in range(k)]
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from touge.alpamayo.flow_matching import BETA, MAX_TIME
+from touge.alpamayo.flow_matching import training_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,7 @@ def draw(ids: Sequence[str], *, seed: int, step: int, draws: int, shape: tuple[i
         generator = _generator(seed, step, sample)
         generator.standard_normal(out=noise[row], dtype=np.float32)
         generator.random(out=uniform[row])
-    return Draws(torch.from_numpy(noise), torch.from_numpy(_times(uniform).astype(np.float32)))
-
-
-def _times(uniform: np.ndarray) -> np.ndarray:
-    """Return t = 0.999 (1 - Beta(a, 1)) by inversion: the distribution function of Beta(a, 1) is x^a."""
-    a, _ = BETA
-    return MAX_TIME * (1 - uniform ** (1 / a))
+    return Draws(torch.from_numpy(noise), training_times(torch.from_numpy(uniform)).float())
 
 
 def _generator(seed: int, step: int, sample: str) -> np.random.Generator:
