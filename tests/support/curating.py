@@ -18,17 +18,18 @@ from PIL import Image
 from controller.plan import make_plan
 from touge.contract.artifacts import Shard, StageRef
 from touge.contract.plan import Plan, Resolved, ResolvedModel
-from touge.contract.recipe import Recipe
+from touge.contract.recipe import Curate, Recipe
 from touge.contract.sample import CameraModel, Provenance
+from touge.curation.index import Entry
 from touge.curation.mapping import curate_map
 from touge.curation.merging import curate
+from touge.curation.samples import Rules
 from touge.drives.drive import Drive, Poses
 from touge.stage import StageContext
 from touge.storage import open_store
 from touge.storage.execution import Artifact, Execution, committed
 from touge.storage.inventory import take_inventory
 from touge.storage.sources import code_digests
-
 
 #: Bounds that leave frames of 64 x 32 as they are.
 SMALL = {"min_pixels": 2048, "max_pixels": 2048}
@@ -49,8 +50,8 @@ class Curator:
 
     root: Path
 
-    def context(self, plan: Plan, name: str, index: int = 0) -> StageContext:
-        """Return what a stage's work is given."""
+    def context(self, plan: Plan, name: str, index: int = 0, stop: Sequence[int] = ()) -> StageContext:
+        """Return what a stage's work is given; with a signal in `stop` the process was asked to stop."""
         stage, store = plan.stage(name), open_store(f"file://{self.root}/store")
         ref = StageRef(stage.id, Shard(index, stage.shards) if stage.mapped else None)
         scratch = self.root / "scratch" / stage.id / str(index)
@@ -64,6 +65,7 @@ class Curator:
             index=index,
             clock=lambda: 0,
             log=structlog.get_logger(),
+            _stop=list(stop),
         )
 
     def map(self, plan: Plan) -> list[Artifact]:
@@ -85,6 +87,33 @@ class Curator:
 def rows_of(artifact: Artifact) -> list[dict[str, Any]]:
     """Return the rows of a curated data set."""
     return [json.loads(line) for line in artifact.read("samples.jsonl").splitlines()]
+
+
+def rules(**changes: Any) -> Rules:
+    """Return the rules of a recipe's section `curate`, for frames of 64 x 32."""
+    drives = [{"format": "jsonl", "uri": "file:///nowhere"}]
+    return Rules.of(Curate.model_validate({"drives": drives, "image": SMALL} | changes))
+
+
+def entry(drive: str = "a", t0_s: float = 0.0, kind: str = "curve", direction: str = "left", **changes: Any) -> Entry:
+    """Return an index entry, its picture its own."""
+    t0_us = round(t0_s * 1e6)
+    fields = {
+        "drive": drive,
+        "t0_us": t0_us,
+        "shard": 0,
+        "offset": 0,
+        "size": 0,
+        "kind": kind,
+        "direction": "none" if kind == "straight" else direction,
+        "radius_band": "none",
+        "bucket": kind,
+        "source": "none",
+        "place": None,
+        "position": None,
+        "picture": hashlib.sha256(f"{drive}@{t0_us}".encode()).digest()[:8],
+    }
+    return Entry(**(fields | changes))
 
 
 @dataclass(frozen=True)
@@ -152,7 +181,9 @@ class Rows:
     folder: Path
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, drive: str, t0_us: int, curvature: float = 0.01, speed: float = 10.0, **changes: Any) -> dict[str, Any]:
+    def add(
+        self, drive: str, t0_us: int, curvature: float = 0.01, speed: float = 10.0, **changes: Any
+    ) -> dict[str, Any]:
         """Add a row on an arc and write its frames."""
         times = [t0_us - 300_000, t0_us - 200_000, t0_us - 100_000, t0_us]
         past, future = (arc(curvature, speed, np.arange(*ends) / 10) for ends in ((-15, 1), (1, 65)))

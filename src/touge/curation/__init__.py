@@ -5,7 +5,7 @@ this shard's drives, `curate` splits, balances and proves the whole. Every windo
 nothing is padded or repaired.
 
 In the order of the flow: `windows` where windows lie; `quality` why one is refused; `pictures` and `archive` its
-frames; `reasoning` its words; `drives` and `rows` make samples of recorded drives and of rows made elsewhere;
+frames; `reasoning` its words; `recorded` and `brought` make samples of drives and of rows made elsewhere;
 `places`, `split`, `blocks`, `leakage`, `balance` work on the light index of `index`; `account` and `summary` tell
 what came in, what went out and why.
 """

@@ -42,10 +42,16 @@ class DriveAccount(Document):
 
 
 class ShardAccount(Document):
-    """All drives of one shard: rejections.json."""
+    """All drives of one shard: rejections.json.
+
+    Attributes:
+        drives: This shard's.
+        left_out: Of each of the recipe's drives, what its reader left out, by reason; the same in every shard.
+    """
 
     schema_version: Literal["touge.rejections/1"] = Field("touge.rejections/1", alias="schema")
     drives: tuple[DriveAccount, ...]
+    left_out: tuple[dict[str, int], ...]
 
 
 @dataclass(slots=True)
@@ -62,6 +68,11 @@ class Ledger:
     """Counts outcomes as they come; grows with the drives, not with the windows."""
 
     _drives: dict[tuple[int, str], _Counts] = field(default_factory=dict)
+    _left_out: list[dict[str, int]] = field(default_factory=list)
+
+    def source(self, left_out: Mapping[str, int]) -> None:
+        """Note the recipe's next source, and what its reader leaves out."""
+        self._left_out.append({reason: count for reason, count in sorted(left_out.items()) if count})
 
     def open(self, source: int, drive: str, notes: Mapping[str, int]) -> None:
         """Note a drive, so that one without any window is listed, too."""
@@ -96,7 +107,8 @@ class Ledger:
                     notes=dict(counts.notes),
                 )
                 for (source, drive), counts in sorted(self._drives.items())
-            )
+            ),
+            left_out=tuple(self._left_out),
         )
 
     def _of(self, source: int, drive: str) -> _Counts:

@@ -21,4 +21,4 @@ def straight_weight(straight: int, others: int, share: float | None) -> tuple[fl
         return 1.0, 1.0
     if share == 1.0:
         return 1.0, 0.0
-    return round(others * share / (1.0 - share) / straight, 6), 1.0
+    return others * share / (1.0 - share) / straight, 1.0

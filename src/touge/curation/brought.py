@@ -98,7 +98,10 @@ def _relabelled(row: Sample, rules: Rules) -> Sample:
 
 
 def _verified(ref: ImageRef, row: str, frames: BroughtFrames) -> bytes:
-    data = frames.read(ref.path)
+    try:
+        data = frames.read(ref.path)
+    except DataError as error:
+        raise DataError(f"{row}: {error}") from error
     if hashlib.sha256(data).hexdigest() != ref.sha256:
         raise DataError(f"{row}: {ref.path} is not the frame that the row names (sha256 differs); write the row again")
     return data

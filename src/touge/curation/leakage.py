@@ -6,17 +6,19 @@ After the split, before anything is written. A leak is an error; what cannot be 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from scipy.spatial import cKDTree
 
 from touge.contract.errors import DataError
 from touge.contract.model import Document
 from touge.contract.sample import SplitName
 from touge.curation.index import Entry
+from touge.curation.split import HeldOut
 
 #: A held-out window this near to a training window, with such a heading, shows the same road (data anchors, §1b:
 #: measured so on Boreas and KITTI).
@@ -26,6 +28,10 @@ _LISTED = 5
 
 Floats = npt.NDArray[np.float64]
 Assigned = Sequence[tuple[Entry, SplitName]]
+Verdict = Literal["proved", "unknown"]
+
+#: What two sides may share where each drive is cut in time: that the cuts leave them is said, and no error.
+_SHARED_BY_BLOCKS = frozenset({"drive", "place"})
 
 
 class Check(Document):
@@ -58,46 +64,57 @@ class Leakage(Document):
         statements: The same for people.
     """
 
-    schema_version: Literal["touge.leakage/1"] = "touge.leakage/1"
-    verdict: Literal["proved", "unknown"]
-    unit: Literal["place", "drive", "block_60s"]
+    schema_version: Literal["touge.leakage/1"] = Field("touge.leakage/1", alias="schema")
+    verdict: Verdict
+    unit: HeldOut
     checks: tuple[Check, ...]
     nearest_m: float | None
     statements: tuple[str, ...]
 
 
-def prove(assigned: Assigned, unit: Literal["place", "drive", "block_60s"]) -> Leakage:
+def prove(assigned: Assigned, unit: HeldOut) -> Leakage:
     """Check a split.
 
     Args:
         assigned: Every window with its split.
-        unit: What was held out whole; only with blocks may a drive be on two sides.
+        unit: What was held out whole; only with blocks may a drive or a place be on two sides.
 
     Raises:
         DataError: If a held-out window shares a drive, a picture, a place or a position with training.
     """
-    held = [entry for entry, split in assigned if split != "train"]
-    trained = [entry for entry, split in assigned if split == "train"]
-    checks = [
-        _shared("drive", held, trained, lambda entry: entry.drive),
-        _shared("picture", held, trained, lambda entry: entry.picture or None),
-        _shared("place", held, trained, lambda entry: entry.place if entry.position is None else None),
-    ]
+    held, trained = _sides(assigned)
     distances = _distances(held, trained)
-    near = [held[index].id for index in np.flatnonzero(distances < NEAR_M)]
-    known = sum(entry.position is not None for entry in held)
-    checks.append(Check(what="position", windows=known, of=len(held), leaks=len(near), examples=tuple(near[:_LISTED])))
-    _refuse([check for check in checks if check.leaks and not (unit == "block_60s" and check.what != "position")])
+    checks = (
+        _shared("drive", held, trained, lambda entry: entry.drive),
+        _shared("picture", held, trained, _picture),
+        _shared("place", held, trained, lambda entry: entry.place),
+        _near(held, trained, distances),
+    )
+    shared = _SHARED_BY_BLOCKS if unit == "block_60s" else frozenset()
+    _refuse([check for check in checks if check.leaks and check.what not in shared])
     finite = distances[np.isfinite(distances)]
     nearest = round(float(finite.min()), 2) if len(finite) else None
-    verdict: Literal["proved", "unknown"] = "proved" if _compared(held, trained) else "unknown"
-    return Leakage(
-        verdict=verdict,
-        unit=unit,
-        checks=tuple(checks),
-        nearest_m=nearest,
-        statements=tuple(_statements(checks, unit, nearest, known=verdict == "proved")),
-    )
+    verdict: Verdict = "proved" if _compared(held, trained) else "unknown"
+    said = _statements(checks, unit, nearest, verdict) if held else ("Nothing is held out.",)
+    return Leakage(verdict=verdict, unit=unit, checks=checks, nearest_m=nearest, statements=tuple(said))
+
+
+def seen_in_training(assigned: Assigned) -> frozenset[str]:
+    """Return the ids of held-out windows whose picture or road a training window shows, too."""
+    held, trained = _sides(assigned)
+    pictures = {_picture(entry) for entry in trained} - {None}
+    near = _distances(held, trained) < NEAR_M
+    return frozenset(entry.id for entry, close in zip(held, near, strict=True) if close or _picture(entry) in pictures)
+
+
+def _sides(assigned: Assigned) -> tuple[list[Entry], list[Entry]]:
+    """Return what is held out, and what is trained on."""
+    held = [entry for entry, split in assigned if split != "train"]
+    return held, [entry for entry, split in assigned if split == "train"]
+
+
+def _picture(entry: Entry) -> bytes | None:
+    return entry.picture or None
 
 
 def _compared(held: Sequence[Entry], trained: Sequence[Entry]) -> bool:
@@ -113,6 +130,13 @@ def _shared(
     known = [entry for entry in held if key(entry) is not None]
     leaks = [entry.id for entry in known if key(entry) in seen]
     return Check(what=what, windows=len(known), of=len(held), leaks=len(leaks), examples=tuple(leaks[:_LISTED]))
+
+
+def _near(held: Sequence[Entry], trained: Sequence[Entry], distances: Floats) -> Check:
+    leaks = [entry.id for entry, distance in zip(held, distances, strict=True) if distance < NEAR_M]
+    frames = _by_frame(trained)
+    known = sum(entry.position is not None and entry.position.frame in frames for entry in held)
+    return Check(what="position", windows=known, of=len(held), leaks=len(leaks), examples=tuple(leaks[:_LISTED]))
 
 
 def _distances(held: Sequence[Entry], trained: Sequence[Entry]) -> Floats:
@@ -168,19 +192,19 @@ def _refuse(leaking: Sequence[Check]) -> None:
     )
 
 
-def _statements(checks: Sequence[Check], unit: str, nearest: float | None, *, known: bool) -> Iterable[str]:
+def _statements(checks: Iterable[Check], unit: HeldOut, nearest: float | None, verdict: Verdict) -> Iterator[str]:
     if unit == "block_60s":
         yield "All drives hang together, so each was cut into blocks of 60 s; windows near a cut were left out."
     for check in checks:
-        if check.what == "drive" and unit == "block_60s":
-            continue
-        if check.windows:
+        if check.leaks:
+            yield f"{check.leaks} of {check.of} held-out windows share a {check.what} with training."
+        elif check.windows:
             yield f"No {check.what} is on both sides: {check.windows} of {check.of} held-out windows checked."
         else:
-            yield f"Whether a {check.what} is on both sides is unknown: no held-out window has one."
+            yield f"Whether a {check.what} is on both sides is unknown: no held-out window can be compared."
     if nearest is not None:
         yield f"The nearest held-out window lies {nearest:.0f} m from a training window of like heading."
-    if not known:
+    if verdict == "unknown":
         yield (
             "Unknown: not all windows have a position in one common frame, so the same road may have been driven on "
             "both sides under another name."

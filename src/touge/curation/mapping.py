@@ -67,12 +67,9 @@ def curate_map(context: StageContext) -> dict[str, Any]:
 
 def _outcomes(context: StageContext, archive: Archive, ledger: Ledger) -> Iterator[Outcome]:
     """Yield what becomes of every window of this shard, counted."""
-    rules = Rules.of(context.plan.recipe.curate)
-    part = Shard(context.index, context.stage.shards)
-    sources = [
-        (number, source, None if isinstance(source, JsonlSource) else _drives(source, part))
-        for number, source in enumerate(context.plan.recipe.curate.drives)
-    ]
+    recipe, part = context.plan.recipe.curate, Shard(context.index, context.stage.shards)
+    rules = Rules.of(recipe)
+    sources = [(number, source, _drives(source, part, ledger)) for number, source in enumerate(recipe.drives)]
     tell = _Pace(context, sum(1 if drives is None else len(drives) for _, _, drives in sources))
     for number, source, drives in sources:
         if drives is None:
@@ -95,8 +92,14 @@ def _counted(outcomes: Iterator[Outcome], source: int, ledger: Ledger, tell: _Pa
         yield outcome
 
 
-def _drives(source: DriveSource, part: Shard) -> list[DriveRef]:
-    return list(shard(open_reader(source).drives(), part.index, part.count))
+def _drives(source: DriveSource, part: Shard, ledger: Ledger) -> list[DriveRef] | None:
+    """Return the drives of this shard, None for a source of rows; note what the reader leaves out."""
+    if isinstance(source, JsonlSource):
+        ledger.source({})
+        return None
+    reader = open_reader(source)
+    ledger.source(reader.left_out)
+    return list(shard(reader.drives(), part.index, part.count))
 
 
 def _rows(uri: str, part: Shard) -> Iterator[Sample]:

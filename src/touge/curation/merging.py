@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from touge.contract.errors import DataError
+from touge.contract.errors import DataError, Interrupted
 from touge.contract.recipe import Balance, Curate
 from touge.contract.sample import Sample
 from touge.curation.account import DriveAccount, ShardAccount, reasons
@@ -34,19 +34,22 @@ def curate(context: StageContext) -> dict[str, Any]:
 
     Raises:
         DataError: If no window is left, a row comes twice, nothing can be held out, or the split leaks.
+        Interrupted: If asked to stop.
     """
     recipe, shards = context.plan.recipe.curate, context.shards("map")
     files = [_fetched(artifact, context.scratch / f"map-{number:05d}") for number, artifact in enumerate(shards)]
-    drives = [drive for artifact in shards for drive in ShardAccount.read_json(artifact.read(ACCOUNT)).drives]
+    accounts = [ShardAccount.read_json(artifact.read(ACCOUNT)) for artifact in shards]
     entries = index_of(files)
     if not entries:
-        raise DataError(_nothing_left(drives))
+        raise DataError(_nothing_left([drive for account in accounts for drive in account.drives]))
     decision = decide(entries, recipe.split, recipe.seed)
-    report = _report(context, recipe, decision, drives)
+    report = _report(context, recipe, decision, accounts)
     rows, chosen = context.scratch / SAMPLES, examples(decision.entries)
     shown = []
     with rows.open("wb") as out:
         for sample in _finished(decision, recipe.balance, files, [shard.prefix for shard in shards]):
+            if context.stopping():
+                raise Interrupted("stopped while rows were written; submit again to begin the merge anew")
             out.write(sample.to_json().encode() + b"\n")
             if sample.id in chosen:
                 shown.append(sample)
@@ -61,7 +64,9 @@ def curate(context: StageContext) -> dict[str, Any]:
     return facts
 
 
-def _report(context: StageContext, recipe: Curate, decision: Decision, drives: Sequence[DriveAccount]) -> Curation:
+def _report(context: StageContext, recipe: Curate, decision: Decision, accounts: Sequence[ShardAccount]) -> Curation:
+    found = (drive for account in accounts for drive in account.drives)
+    drives = with_splits(sorted(found, key=lambda drive: (drive.source, drive.drive)), decision)
     return Curation(
         labels=recipe.labels,
         tainted=recipe.contradictions == "keep",
@@ -73,7 +78,8 @@ def _report(context: StageContext, recipe: Curate, decision: Decision, drives: S
         mix=mix(decision, recipe.balance),
         leakage=prove(decision.entries, decision.unit),
         inputs=context.plan.inventories,
-        drives=with_splits(drives, decision),
+        left_out=accounts[0].left_out,
+        drives=drives,
     )
 
 
@@ -102,6 +108,8 @@ def _illustrated(samples: Sequence[Sample], shards: ShardReader) -> list[tuple[S
 
 def _nothing_left(drives: Sequence[DriveAccount]) -> str:
     windows = sum(drive.windows for drive in drives)
+    if not drives:
+        return "no window left: there is no drive and no row in curate.drives; check the addresses"
     if not windows:
         return (
             f"no window left: the {len(drives)} drive(s) are too short for a single one; a window needs 1.6 s of "

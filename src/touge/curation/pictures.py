@@ -25,6 +25,10 @@ Frame = npt.NDArray[np.uint8]
 #: Side of what becomes one token: patch size 16 x spatial merge 2 (Qwen3-VL preprocessor_config.json).
 UNIT = 32
 QUALITY = 92
+#: What frames are stored as, and so what brought ones may be.
+_FORMATS = ("JPEG", "PNG")
+#: How Pillow says that a picture is damaged: a format that it does not know is an OSError, a bad chunk any of them.
+_DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 #: Side of the blocks whose mean brightness tells frames apart: large enough that sensor noise averages out.
 _BLOCK = 16
 #: A frame whose brightest block is darker than this (of 255) shows nothing: a lens cap, a lost signal.
@@ -85,7 +89,12 @@ class Picture:
 
 
 def input_size(height: int, width: int, bounds: Bounds) -> tuple[int, int]:
-    """Return (height, width) at which the model takes a frame; 1080p becomes 320 x 576."""
+    """Return (height, width) at which the model takes a frame; 1080p becomes 320 x 576.
+
+    Raises:
+        DataError: If the rule misses its own bounds, so that the processor would resize again: the bounds are too
+            close together for this aspect ratio (the release's: beyond 7.6 to 1).
+    """
     high, wide = (max(UNIT, round(side / UNIT) * UNIT) for side in (height, width))
     if high * wide > bounds.max_pixels:
         shrink = math.sqrt(height * width / bounds.max_pixels)
@@ -93,21 +102,27 @@ def input_size(height: int, width: int, bounds: Bounds) -> tuple[int, int]:
     elif high * wide < bounds.min_pixels:
         grow = math.sqrt(bounds.min_pixels / (height * width))
         high, wide = (math.ceil(side * grow / UNIT) * UNIT for side in (height, width))
+    if not bounds.min_pixels <= high * wide <= bounds.max_pixels:
+        raise DataError(
+            f"a frame of {width}x{height} becomes {wide}x{high}, and curate.image wants {bounds.min_pixels} to "
+            f"{bounds.max_pixels} pixels: crop the frames to another aspect ratio, or leave the camera out"
+        )
     return high, wide
 
 
 def decoded(data: bytes, source: str) -> Frame:
-    """Return an encoded picture as RGB [H, W, 3].
+    """Return a JPEG or PNG as RGB [H, W, 3].
 
     Raises:
         DataError: If it is damaged or no picture at all.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
+    except _DAMAGE as error:
+        detail = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
         raise DataError(
-            f"{source}: no readable picture ({error}); write the frame again or leave the row out"
+            f"{source}: no readable JPEG or PNG{detail}; write the frame again or leave the row out"
         ) from error
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from sys import intern
+from typing import Any, Self
 
 from pydantic import ValidationError
 
@@ -29,8 +31,18 @@ NOTE = "position"
 Key = tuple[str, int, int, int]
 
 
-class Position(Document):
-    """Where t0 lies on a map.
+class _Note(Document):
+    """A position as a sample's notes hold it."""
+
+    frame: str
+    x: float
+    y: float
+    heading: float
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where t0 lies on a map; small, since the merge holds one for every row.
 
     Attributes:
         frame: Which map: positions of different frames cannot be compared.
@@ -45,7 +57,7 @@ class Position(Document):
     heading: float
 
     @classmethod
-    def of(cls, notes: Mapping[str, Any], row: str) -> Position | None:
+    def of(cls, notes: Mapping[str, Any], row: str) -> Self | None:
         """Return the position in a sample's notes, if there is one.
 
         Raises:
@@ -54,9 +66,10 @@ class Position(Document):
         if NOTE not in notes:
             return None
         try:
-            return cls.model_validate(notes[NOTE])
+            note = _Note.model_validate(notes[NOTE])
         except ValidationError as error:
-            raise DataError(f"{row}: notes.{NOTE}: {'; '.join(problems(error, cls))}") from error
+            raise DataError(f"{row}: notes.{NOTE}: {'; '.join(problems(error, _Note))}") from error
+        return cls(intern(note.frame), note.x, note.y, note.heading)
 
     @property
     def cell(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,7 +145,7 @@ def _candidates(drive: Drive, rules: Rules) -> Iterator[_Candidate]:
 
 def _notes(drive: Drive, position: Position | None) -> dict[str, Any]:
     country = {"country": drive.country} if drive.country else {}
-    return country | ({NOTE: position.model_dump()} if position else {})
+    return country | ({NOTE: asdict(position)} if position else {})
 
 
 def _position(drive: Drive, t0_us: int, frame: str) -> Position:

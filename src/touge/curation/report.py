@@ -17,9 +17,6 @@ from touge.curation.decision import Decision
 from touge.curation.leakage import Leakage
 from touge.motion.labels import Kind
 
-#: Windows that reach over a cut in time.
-AT_A_CUT = "at_a_cut"
-
 
 class Cell(Document):
     """How many windows of one kind, side and tightness a split has."""
@@ -81,6 +78,7 @@ class Curation(Document):
         mix: Straight windows of the training split.
         leakage: The report in leakage.json.
         inputs: What was read, by content.
+        left_out: Of each input, the drives that its reader left out, by reason.
         drives: Every drive.
     """
 
@@ -95,17 +93,13 @@ class Curation(Document):
     mix: Mix
     leakage: Leakage
     inputs: tuple[InventoryRef, ...]
+    left_out: tuple[dict[str, int], ...]
     drives: tuple[SplitDrive, ...]
 
 
-def totals(drives: Sequence[DriveAccount], decision: Decision) -> Totals:
+def totals(drives: Sequence[SplitDrive], decision: Decision) -> Totals:
     """Return the account of all windows."""
-    cut = {AT_A_CUT: len(decision.cut)} if decision.cut else {}
-    return Totals(
-        windows=sum(drive.windows for drive in drives),
-        kept=len(decision.entries),
-        rejected=reasons(drives) | cut,
-    )
+    return Totals(windows=sum(drive.windows for drive in drives), kept=len(decision.entries), rejected=reasons(drives))
 
 
 def cells(decision: Decision) -> tuple[Cell, ...]:
@@ -123,16 +117,18 @@ def sources(decision: Decision) -> dict[str, int]:
 
 
 def with_splits(drives: Iterable[DriveAccount], decision: Decision) -> tuple[SplitDrive, ...]:
-    """Return the accounts of drives with their splits; windows at a cut count as rejected."""
+    """Return the accounts of drives with their splits; windows that the split left out count as rejected."""
     splits: dict[str, set[SplitName]] = defaultdict(set)
     for entry, split in decision.entries:
         splits[entry.drive].add(split)
-    cut = Counter(identity.rpartition("@")[0] for identity in decision.cut)
+    left_out: dict[str, Counter[str]] = defaultdict(Counter)
+    for identity, reason in decision.left_out.items():
+        left_out[identity.rpartition("@")[0]][reason] += 1
     return tuple(
         SplitDrive(
             **drive.model_dump(exclude={"kept", "rejected"}),
-            kept=drive.kept - cut[drive.drive],
-            rejected=drive.rejected | ({AT_A_CUT: cut[drive.drive]} if cut[drive.drive] else {}),
+            kept=drive.kept - left_out[drive.drive].total(),
+            rejected=drive.rejected | dict(sorted(left_out[drive.drive].items())),
             splits=tuple(sorted(splits[drive.drive])),
         )
         for drive in drives

@@ -41,7 +41,8 @@ class Roll:
     _ahead: Iterator[tuple[int, Shot]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._ahead = self._shots(sorted({int(index) for indices in self.windows for index in indices}))
+        wanted = sorted({int(index) for indices in self.windows for index in indices})
+        self._ahead = _shots(self.camera, wanted, self.bounds)
 
     def take(self, indices: Indices) -> tuple[Shot, ...]:
         """Return the frames of the next window.
@@ -55,6 +56,8 @@ class Roll:
             self._near[index] = shot
         return tuple(self._near[int(index)] for index in indices)
 
-    def _shots(self, wanted: list[int]) -> Iterator[tuple[int, Shot]]:
-        for index, frame in zip(wanted, self.camera.frames(wanted), strict=False):
-            yield index, Shot(int(self.camera.t_us[index]), Picture.of(frame, self.bounds))
+
+def _shots(camera: Camera, wanted: list[int], bounds: Bounds) -> Iterator[tuple[int, Shot]]:
+    """Yield frames in order; knows no roll, so that a video is given back with its roll and not some time later."""
+    for index, frame in zip(wanted, camera.frames(wanted), strict=False):
+        yield index, Shot(int(camera.t_us[index]), Picture.of(frame, bounds))

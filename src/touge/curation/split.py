@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from touge.contract.recipe import Split
 from touge.contract.sample import SplitName
@@ -17,6 +18,9 @@ from touge.curation.index import Entry
 
 #: In the order in which few groups are given away.
 NAMES: tuple[SplitName, ...] = ("train", "test", "validation")
+
+#: What is held out whole.
+HeldOut = Literal["place", "drive", "block_60s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,8 @@ def assign(units: Sequence[Unit], split: Split, seed: int) -> dict[str, SplitNam
     """Return the split of each unit, by its name.
 
     The largest come first, equals in an order that the seed decides; each goes where the splits' shares of every
-    stratum are then nearest to what is wanted. A wanted split that is left empty takes the unit that costs least.
+    stratum are then nearest to what is wanted. A wanted split that is left empty takes the smallest unit that another
+    can spare.
 
     Args:
         units: What is held out whole.
@@ -80,7 +85,7 @@ def assign(units: Sequence[Unit], split: Split, seed: int) -> dict[str, SplitNam
         seed: Another seed, another split.
     """
     shares = _shares(split)
-    total: Counter[str] = sum((Counter(unit.windows) for unit in units), Counter())
+    total = dict(sorted(sum((Counter(unit.windows) for unit in units), Counter[str]()).items()))
     given: dict[SplitName, Counter[str]] = {name: Counter() for name in shares}
     chosen: dict[str, SplitName] = {}
     for unit in sorted(units, key=lambda unit: (-unit.size, _hashed(unit.name, seed))):
@@ -99,7 +104,7 @@ def _shares(split: Split) -> dict[SplitName, float]:
     return {name: share for name, share in wanted.items() if share > 0}
 
 
-def _change(given: Counter[str], unit: Unit, total: Counter[str], share: float) -> float:
+def _change(given: Counter[str], unit: Unit, total: Mapping[str, int], share: float) -> float:
     """Return how much further a split gets from its share by this unit, as chi-squared over the strata."""
 
     def off(more: Mapping[str, int]) -> float:
@@ -111,9 +116,9 @@ def _change(given: Counter[str], unit: Unit, total: Counter[str], share: float) 
 def _without_empty(
     chosen: dict[str, SplitName], units: Sequence[Unit], shares: Mapping[SplitName, float], seed: int
 ) -> dict[str, SplitName]:
-    for name in NAMES:
+    for rank, name in enumerate(NAMES):
         held = Counter(chosen.values())
-        movable = [unit for unit in units if held[chosen[unit.name]] > 1]
+        movable = [unit for unit in units if held[chosen[unit.name]] > 1 or chosen[unit.name] in NAMES[rank:]]
         if name in shares and not held[name] and movable:
             smallest = min(movable, key=lambda unit: (unit.size, _hashed(unit.name, seed)))
             chosen = chosen | {smallest.name: name}
@@ -125,10 +130,10 @@ def _keys(entry: Entry, *, by_place: bool) -> Iterator[Hashable]:
         yield entry.picture
     if not by_place:
         return
+    if entry.place is not None:
+        yield entry.place
     if entry.position is not None:
         yield from entry.position.keys()
-    elif entry.place is not None:
-        yield entry.place
 
 
 def _find(leader: dict[str, str], drive: str) -> str:

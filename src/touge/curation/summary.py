@@ -50,6 +50,7 @@ REASONS = {
     "clock_skew": "the camera's clock does not fit the poses'",
     "contradiction": "the words contradict the future",
     "at_a_cut": "reaches over a cut between two splits",
+    "seen_in_training": "held out, but a training window shows the same road or picture",
 }
 
 

@@ -1,5 +1,6 @@
 """Frames at the model's input size."""
 
+import contextlib
 import io
 
 import numpy as np
@@ -32,12 +33,18 @@ def test_sizes_are_those_of_the_models_processor(size, expected):
     assert expected == input_size(*size, FULL)
 
 
-@given(st.integers(64, 4000), st.integers(64, 4000))
-def test_the_processor_has_nothing_left_to_do(height, width):
-    size = input_size(height, width, FULL)
+@given(st.integers(64, 4000), st.floats(0.14, 7.0))
+def test_the_processor_has_nothing_left_to_do(height, aspect):
+    size = input_size(height, max(32, round(height * aspect)), FULL)
 
     assert size == input_size(*size, FULL)
     assert size[0] % UNIT == size[1] % UNIT == 0
+
+
+@pytest.mark.parametrize(("size", "bounds"), [((64, 578), FULL), ((300, 300), TINY)])
+def test_a_frame_that_the_processor_would_resize_again_is_refused(size, bounds):
+    with pytest.raises(DataError, match="crop the frames"):
+        input_size(*size, bounds)
 
 
 def test_a_frame_of_the_right_size_is_untouched():
@@ -77,12 +84,20 @@ def test_a_frozen_frame_is_known_through_noise():
     assert Picture.of(painted(1), TINY).shows_the_same_as(Picture.of(painted(1) + noise // 3, TINY))
 
 
+@pytest.mark.parametrize(("brighter", "same"), [(1, True), (3, False)])
+def test_two_moments_may_differ_in_one_place_only(brighter, same):
+    later = painted(1)
+    later[16:, 48:] += np.uint8(brighter)
+
+    assert Picture.of(later, TINY).shows_the_same_as(Picture.of(painted(1), TINY)) is same
+
+
 def test_two_moments_differ():
     assert not Picture.of(painted(1), TINY).shows_the_same_as(Picture.of(painted(2), TINY))
 
 
 def test_what_is_no_picture_is_named():
-    with pytest.raises(DataError, match=r"a\.jpg: no readable picture"):
+    with pytest.raises(DataError, match=r"a\.jpg: no readable JPEG or PNG;"):
         decoded(b"not a picture", "a.jpg")
 
 
@@ -90,8 +105,30 @@ def test_a_picture_cut_short_is_named():
     out = io.BytesIO()
     Pillow.fromarray(painted(3)).save(out, "PNG")
 
-    with pytest.raises(DataError, match="no readable picture"):
+    with pytest.raises(DataError, match=r"no readable JPEG or PNG \("):
         decoded(out.getvalue()[:-40], "a.png")
+
+
+@pytest.mark.filterwarnings("ignore:.*")
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@given(changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=8))
+def test_a_damaged_picture_is_a_picture_or_an_error_of_ours(kind, changes):
+    out = io.BytesIO()
+    Pillow.fromarray(painted(3)).save(out, kind)
+    data = bytearray(out.getvalue())
+    for place, value in changes:
+        data[place % len(data)] = value
+
+    with contextlib.suppress(DataError):
+        assert decoded(bytes(data), "a").shape[2] == 3
+
+
+def test_a_picture_of_another_format_is_named():
+    out = io.BytesIO()
+    Pillow.fromarray(painted(3)).save(out, "BMP")
+
+    with pytest.raises(DataError, match="JPEG or PNG"):
+        decoded(out.getvalue(), "a.bmp")
 
 
 def test_a_pinhole_is_scaled_exactly():
