@@ -8,6 +8,7 @@ import json
 import math
 import tarfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ import numpy as np
 import structlog
 import torch
 from PIL import Image
+from tokenizers import Tokenizer
 
 from touge.alpamayo import checkpoint
+from touge.alpamayo.batches import Encoder
 from touge.alpamayo.config import AlpamayoConfig
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.tiny import TinySizes, tiny_document
@@ -25,13 +28,18 @@ from touge.alpamayo.tokenizer import train_tiny_tokenizer
 from touge.contract.artifacts import StageRef
 from touge.contract.environment import StageEnvironment
 from touge.contract.plan import Plan, Stage
-from touge.contract.recipe import Recipe
+from touge.contract.recipe import Recipe, Train
 from touge.stage import StageContext
 from touge.storage import open_store
-from touge.storage.execution import Execution
+from touge.storage.execution import Execution, committed
 from touge.storage.inventory import resolve_model
-from touge.storage.shards import INDEX_SUFFIX, TarIndex
+from touge.storage.shards import INDEX_SUFFIX, ShardReader, TarIndex
 from touge.storage.sources import code_digests
+from touge.training.feed import Feed
+from touge.training.frames import FrameSource
+from touge.training.inputs import Inputs
+from touge.training.order import Order
+from touge.training.samples import Samples
 
 TEXTS = ("Right curve ahead, slow down.", "Left curve ahead, slow down.", "Keep going straight.")
 SIZES = TinySizes(hidden=48, mlp=64, layers=2, vision_hidden=32, expert_hidden=32, expert_mlp=48, pixels=64 * 32)
@@ -47,11 +55,24 @@ TRAIN: dict[str, Any] = {
 }
 
 
-def write_base(folder: Path) -> Path:
-    """Write a tiny model with random weights."""
+def settings(**changes: Any) -> Train:
+    """Return the settings of a small training."""
+    return Train.model_validate(TRAIN | changes)
+
+
+def feed_of(inputs: Inputs, train: Train, rank: int = 0, ranks: int = 1) -> Feed:
+    """Return what gives a rank its batches."""
+    order = Order(tuple(row.weight for row in inputs.samples.rows), train.seed)
+    return Feed(inputs, order, train, rank, ranks)
+
+
+def write_base(folder: Path, sizes: TinySizes = SIZES, deepstack: Sequence[int] = (0,)) -> Path:
+    """Write a tiny model with random weights; `deepstack` are the vision layers that speak to language layers."""
     tokenizer = train_tiny_tokenizer(TEXTS * 5)
     torch.manual_seed(0)
-    model = AlpamayoR1(AlpamayoConfig.parse(tiny_document(tokenizer, SIZES)))
+    document = tiny_document(tokenizer, sizes)
+    document["vlm_config"]["vision_config"]["deepstack_visual_indexes"] = list(deepstack)
+    model = AlpamayoR1(AlpamayoConfig.parse(document))
     checkpoint.save(model, tokenizer, folder)
     return folder
 
@@ -114,7 +135,9 @@ class World:
         """Address of the store."""
         return f"file://{self.root}/store"
 
-    def curate(self, count: int = 8, changes: dict[int, dict[str, Any]] | None = None) -> None:
+    def curate(
+        self, count: int = 8, changes: dict[int, dict[str, Any]] | None = None, *, tainted: bool = False
+    ) -> None:
         """Commit a data set of `count` training windows; `changes` replace fields of single rows."""
         store = open_store(self.store_uri)
         execution = Execution(store, StageRef(self.data_id), "run-1-a", lambda: 0)
@@ -123,9 +146,22 @@ class World:
             execution.write(path.name, path)
         rows = [sample_row(number, refs[number], **(changes or {}).get(number, {})) for number in range(count)]
         execution.write("samples.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
-        execution.commit({"tainted": False})
+        execution.commit({"tainted": tainted})
 
-    def plan(self, *, resources: dict[str, Any] | None = None, **train: Any) -> Plan:
+    def samples(self) -> Samples:
+        """Return the committed rows."""
+        artifact = committed(open_store(self.store_uri), StageRef(self.data_id))
+        assert artifact is not None
+        return Samples.open(artifact.fetch(self.root / "rows", ["samples.jsonl"]) / "samples.jsonl")
+
+    def inputs(self, words: dict[str, str] | None = None) -> Inputs:
+        """Return the committed rows as the base model takes them."""
+        tokenizer = Tokenizer.from_file(str(self.base / "tokenizer.json"))
+        encoder = Encoder(AlpamayoConfig.read(self.base), tokenizer)
+        frames = FrameSource(ShardReader(open_store(self.store_uri)))
+        return Inputs(self.samples(), frames, encoder, words or {})
+
+    def plan(self, *, resources: dict[str, Any] | None = None, global_batch: int | None = None, **train: Any) -> Plan:
         """Return a plan whose only stage is `train`; its id is that of its settings."""
         recipe = Recipe.model_validate(
             {
@@ -137,7 +173,9 @@ class World:
                 "resources": resources or {},
             }
         )
-        section = {"train": recipe.train.model_dump(mode="json")}
+        section: dict[str, Any] = {"train": recipe.train.model_dump(mode="json")}
+        if global_batch:
+            section["global_batch"] = global_batch
         stage = Stage(
             name="train",
             id=f"train-{hashlib.sha256(json.dumps(section).encode()).hexdigest()[:8]}",

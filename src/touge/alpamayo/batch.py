@@ -57,6 +57,14 @@ class Batch:
     grid: Tensor
     features: VisionFeatures | None = None
 
+    def without_future(self) -> Self:
+        """Return the batch up to `prefix`: all that is read where trajectory tokens are not learnt."""
+        columns = slice(self.prefix)
+        rows = {
+            name: getattr(self, name)[:, columns] for name in ("input_ids", "attention_mask", "labels", "reasoning")
+        }
+        return replace(self, positions=self.positions[:, :, columns], **rows)
+
     def to(self, device: torch.device | str) -> Self:
         """Return the batch with every tensor on `device`."""
         return replace(self, **{f.name: _moved(getattr(self, f.name), device) for f in fields(self)})

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.config import AlpamayoConfig, read_json
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.tokenizer import FILE as TOKENIZER
 from touge.alpamayo.tokenizer import load_tokenizer
@@ -99,8 +99,10 @@ def digest(folder: Path) -> str:
 
 def _weight_files(folder: Path) -> list[Path]:
     if (folder / _INDEX).is_file():
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        return [folder / name for name in sorted(set(index["weight_map"].values()))]
+        named = read_json(folder / _INDEX).get("weight_map")
+        if not isinstance(named, dict):
+            raise CheckpointError(f"{folder / _INDEX} has no `weight_map`; fetch the checkpoint again")
+        return [folder / str(name) for name in sorted(set(named.values()))]
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     raise CheckpointError(f"{folder} holds neither {WEIGHTS} nor {_INDEX}; it is no checkpoint")

@@ -164,7 +164,13 @@ class AlpamayoConfig:
     @property
     def expert_text(self) -> Json:
         """The expert's text configuration; it has no vocabulary of its own."""
-        return {**self.backbone["text_config"], **self.expert_overrides, "vocab_size": 1, "pad_token_id": None}
+        return {
+            **self.backbone["text_config"],
+            **self.expert_overrides,
+            "vocab_size": 1,
+            "pad_token_id": None,
+            "eos_token_id": None,
+        }
 
     @property
     def action_shape(self) -> tuple[int, int]:

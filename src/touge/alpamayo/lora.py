@@ -17,9 +17,11 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from touge.alpamayo.config import read_json
 from touge.alpamayo.prompt import prompt_hash
 from touge.contract.errors import CheckpointError, RecipeError
 
@@ -51,12 +53,18 @@ class Adapter:
 
     @property
     def pattern(self) -> str:
-        """Return the regular expression that adapted modules match in full.
+        """Return the regular expression that adapted modules match in full; raises as `patterns` does."""
+        return "|".join(self.patterns.values())
+
+    @property
+    def patterns(self) -> dict[str, str]:
+        """Return the regular expression of each tower that is adapted.
 
         Raises:
             RecipeError: For linears that a tower does not have, and for adapters on nothing.
         """
-        parts, problems = [], []
+        parts: dict[str, str] = {}
+        problems = []
         for tower, (place, known) in _TOWERS.items():
             names = _names(getattr(self, tower), known)
             problems += [
@@ -64,12 +72,12 @@ class Adapter:
                 for n in names - set(known)
             ]
             if names:
-                parts.append(f"{place}(?:{'|'.join(sorted(map(re.escape, names)))})")
+                parts[tower] = f"{place}(?:{'|'.join(sorted(map(re.escape, names)))})"
         if not parts and not problems:
             problems.append("train.lora: language_model, expert and vision are all none; nothing would be trained")
         if problems:
             raise RecipeError(problems)
-        return "|".join(parts)
+        return parts
 
 
 def _names(wanted: str | tuple[str, ...], known: tuple[str, ...]) -> set[str]:
@@ -80,11 +88,32 @@ def _names(wanted: str | tuple[str, ...], known: tuple[str, ...]) -> set[str]:
     return {wanted} if isinstance(wanted, str) else set(wanted)
 
 
+def planned(model: nn.Module, adapter: Adapter) -> dict[str, int]:
+    """Return how many parameters the adapters of each tower will have, for a model without adapters.
+
+    A linear of n inputs and m outputs gets rank (n + m) (arXiv 2106.09685, section 4.1).
+    """
+    linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    return {
+        tower: sum(
+            adapter.rank * (linear.in_features + linear.out_features)
+            for name, linear in linears.items()
+            if re.fullmatch(pattern, name)
+        )
+        for tower, pattern in adapter.patterns.items()
+    }
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a parameter of this name is an adapter's."""
+    return "lora_" in name
+
+
 def inject(model: nn.Module, adapter: Adapter) -> list[nn.Parameter]:
     """Add adapters in place, freeze everything else, and return the parameters to train."""
     inject_adapter_in_model(_config(adapter), model)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_("lora_" in name)
+        parameter.requires_grad_(is_adapter(name))
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -117,22 +146,39 @@ def load_adapter(model: nn.Module, folder: Path, *, base_digest: str) -> Adapter
     """Add saved adapters in place.
 
     Raises:
-        CheckpointError: If they belong to another base or another prompt, or do not fit the model.
+        CheckpointError: If they belong to another base or another prompt, are damaged, or do not fit the model.
     """
-    sidecar = json.loads((folder / SIDECAR).read_text(encoding="utf-8"))
-    for what, ours in {"base": base_digest, "prompt": prompt_hash()}.items():
-        if sidecar[what] != ours:
-            raise CheckpointError(f"{folder} was trained on {what} {sidecar[what][:12]}…, this is {ours[:12]}…")
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in sidecar["adapter"].items()}
-    adapter = Adapter(**fields)
+    adapter, state = _read_sidecar(folder, base_digest), _read_weights(folder)
     inject(model, adapter)
-    state = {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
-    expected = set(get_peft_model_state_dict(model))
-    if expected != set(state):
-        raise CheckpointError(f"{folder} does not fit the model: {sorted(expected ^ set(state))[:8]}")
+    expected = {name: tensor.shape for name, tensor in get_peft_model_state_dict(model).items()}
+    found = {name: tensor.shape for name, tensor in state.items()}
+    if different := sorted(dict(expected.items() ^ found.items())):
+        raise CheckpointError(
+            f"{folder} does not fit the model: {', '.join(different[:8])}. Use the base it belongs to"
+        )
     with torch.no_grad():
         set_peft_model_state_dict(model, state)
     return adapter
+
+
+def _read_sidecar(folder: Path, base_digest: str) -> Adapter:
+    sidecar = read_json(folder / SIDECAR)
+    for what, ours in {"base": base_digest, "prompt": prompt_hash()}.items():
+        theirs = str(sidecar.get(what))
+        if theirs != ours:
+            raise CheckpointError(f"{folder} was trained on {what} {theirs[:12]}…, this is {ours[:12]}…")
+    try:
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in sidecar["adapter"].items()}
+        return Adapter(**fields)
+    except (KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{folder / SIDECAR} describes no adapter of ours ({error}); fetch it again") from error
+
+
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    try:
+        return {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{folder / WEIGHTS} is missing or damaged ({error}); fetch the adapter again") from error
 
 
 def _config(adapter: Adapter) -> LoraConfig:

@@ -63,7 +63,10 @@ def load_tokenizer(folder: Path, config: AlpamayoConfig) -> Tokenizer:
         raise CheckpointError(
             f"{path} is missing; give the backbone's folder, or a checkpoint that carries its tokenizer"
         )
-    tokenizer = Tokenizer.from_file(str(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more special
+        raise CheckpointError(f"{path} is no tokenizer ({error}); fetch it again") from error
     if tokenizer.token_to_id(trajectory_token(0)) is None:
         extend(tokenizer, config.trajectory_vocabulary)
     expected = {

@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from touge.contract import environment
-from touge.contract.errors import SettingsError
+from touge.contract.errors import SettingsError, TougeError
 from touge.stage import StageContext, Work, main, now_us
 from touge.training.launch import GRACE, Layout, RankRecord, die_with_parent, launch
 
 _RANK, _LOCAL_RANK = "RANK", "LOCAL_RANK"
 
 
-def _work() -> dict[str, Work]:
+def _train(context: StageContext) -> dict[str, Any]:
+    """Do the stage's work; torch and its friends are imported only where there is work to do."""
     from touge.training.stage import run
 
-    return {"train": run}
+    return run(context)
+
+
+_WORKS: dict[str, Work] = {"train": _train}
 
 
 def _run() -> int:
@@ -26,14 +30,14 @@ def _run() -> int:
         return _as_rank()
     try:
         layout = Layout.of(os.environ)
-    except SettingsError as error:
+        if layout.ranks == 1 or not os.environ.get(environment.SCRATCH):
+            return main(_WORKS)
+        return _as_launcher(layout)
+    except (TougeError, OSError) as error:
         return main({"train": _refusing(error)})
-    if layout.ranks == 1:
-        return main(_work())
-    return _as_launcher(layout)
 
 
-def _refusing(error: SettingsError) -> Work:
+def _refusing(error: Exception) -> Work:
     """Return work that fails, so that the stage's own shell reports the error."""
 
     def work(_context: StageContext) -> dict[str, Any]:
@@ -48,11 +52,18 @@ def _as_launcher(layout: Layout) -> int:
     records.mkdir(parents=True, exist_ok=True)
     for left in records.iterdir():
         left.unlink()
-    grace = float(os.environ.get(GRACE) or 30)
-    code, message = launch([sys.executable, "-m", "touge.training"], layout, records, grace_s=grace)
+    code, message = launch([sys.executable, "-m", "touge.training"], layout, records, grace_s=_grace_s())
     if message and (target := os.environ.get(environment.TERMINATION_LOG)):
         Path(target).write_text(message, encoding="utf-8")
     return code
+
+
+def _grace_s() -> float:
+    given = os.environ.get(GRACE) or "30"
+    try:
+        return float(given)
+    except ValueError as error:
+        raise SettingsError(f"{GRACE}={given!r}: expected seconds") from error
 
 
 def _as_rank() -> int:
@@ -61,7 +72,7 @@ def _as_rank() -> int:
     record = _records() / f"{os.environ[_LOCAL_RANK]}.json"
     message = record.with_suffix(".message")
     os.environ[environment.TERMINATION_LOG] = str(message)
-    code = main(_work(), leads=os.environ[_RANK] == "0")
+    code = main(_WORKS, leads=os.environ[_RANK] == "0")
     if code:
         text = message.read_text(encoding="utf-8", errors="replace") if message.is_file() else ""
         record.write_text(RankRecord(code=code, time_us=now_us(), message=text).to_json(), encoding="utf-8")

@@ -63,7 +63,7 @@ def generate_words(
     for group in _groups(indices[ranks.index :: ranks.count]):
         if stopping():
             break
-        batch = inputs.encoder.collate([inputs.question(index) for index in group]).to(ranks.device)
+        batch = inputs.questions(group).to(ranks.device)
         said += [
             (name, drawn[0].reasoning)
             for name, drawn in zip(batch.ids, rollout(model, tokenizer, batch, sampling), strict=True)
@@ -81,7 +81,8 @@ def read_words(path: Path) -> dict[str, str]:
     """Read what `write_words` wrote; nothing where there is no such file."""
     if not path.is_file():
         return {}
-    rows = [BaseWords.read_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with path.open("rb") as lines:  # str.splitlines would also cut at line separators within a text
+        rows = [BaseWords.read_json(line) for line in lines]
     return {row.id: row.text for row in rows}
 
 

@@ -48,6 +48,11 @@ def draw(ids: Sequence[str], *, seed: int, step: int, draws: int, shape: tuple[i
     return Draws(torch.from_numpy(noise), training_times(torch.from_numpy(uniform)).float())
 
 
+def unsigned(seed: int) -> int:
+    """Return a recipe's seed as numpy takes it: a negative one wrapped around, any other as it is."""
+    return seed % (1 << 64)
+
+
 def _generator(seed: int, step: int, sample: str) -> np.random.Generator:
     key = hashlib.blake2b(f"{seed}/{step}/{sample}".encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 import torch
 import torch.distributed as dist
 
-from touge.contract.errors import GpuMemoryError, InfrastructureError
+from touge.contract.errors import GpuMemoryError, InfrastructureError, TougeError
 from touge.contract.recipe import Train
 
 #: Libraries that name themselves when a peer or a device is lost behind a plain RuntimeError.
 _COMMUNICATION = ("gloo", "NCCL", "ProcessGroup", "Connection closed by peer", "Connection reset by peer")
+
+#: How CUDA and its libraries say so where torch's own allocator does not.
+_NO_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 @contextlib.contextmanager
@@ -20,27 +23,34 @@ def explained(settings: Train) -> Iterator[None]:
     """Turn torch's errors into ours, where their meaning is known."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise GpuMemoryError(f"out of GPU memory ({_first_line(error)}). {smaller(settings)}") from error
-    except (dist.DistError, torch.AcceleratorError) as error:
-        raise InfrastructureError(f"another process or the device was lost: {_first_line(error)}") from error
-    except RuntimeError as error:
-        if any(name in str(error) for name in _COMMUNICATION):
-            raise InfrastructureError(f"another process was lost: {_first_line(error)}") from error
+    except RuntimeError as error:  # all of torch's are
+        if known := _known(error, settings):
+            raise known from error
         raise
 
 
 def smaller(settings: Train) -> str:
     """Return advice: the next smaller setting, the one that changes the result least first."""
     if settings.batch_size > 1:
-        half = settings.batch_size // 2
-        more = -(-settings.batch_size * settings.gradient_accumulation // half)
-        return f"Set train.batch_size={half} and train.gradient_accumulation={more}: the same steps in smaller parts"
+        step = settings.batch_size * settings.gradient_accumulation
+        size = next(size for size in range(settings.batch_size // 2, 0, -1) if step % size == 0)
+        more = step // size
+        return f"Set train.batch_size={size} and train.gradient_accumulation={more}: the same steps in smaller parts"
     if settings.flow_draws > 1:
         return f"Set train.flow_draws={settings.flow_draws // 2}"
     if settings.method != "qlora":
         return f"Set train.method={'lora' if settings.method == 'full' else 'qlora'}"
     return "Set resources.gpu_memory to a larger card: no setting is left to make smaller"
+
+
+def _known(error: RuntimeError, settings: Train) -> TougeError | None:
+    """Return the error as one of ours, where its meaning is known."""
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError) or any(name in text for name in _NO_MEMORY):
+        return GpuMemoryError(f"out of GPU memory ({_first_line(error)}). {smaller(settings)}")
+    if isinstance(error, dist.DistError | torch.AcceleratorError) or any(name in text for name in _COMMUNICATION):
+        return InfrastructureError(f"another process or the device was lost: {_first_line(error)}")
+    return None
 
 
 def _first_line(error: Exception) -> str:

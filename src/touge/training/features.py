@@ -52,10 +52,12 @@ def compute_features(
     """
     features: dict[int, VisionFeatures] = {}
     count = len(inputs.samples.rows)
+    if _expected_bytes(model, inputs) * count > limit:
+        return None
     for group in sorted({index // GROUP for index in needed}):
         indices = range(group * GROUP, min(count, (group + 1) * GROUP))
-        features |= dict(zip(indices, _encode(model, inputs.batch(indices), device), strict=True))
-        if stopping() or _bytes(features[indices[0]]) * count > limit:
+        features |= dict(zip(indices, _encode(model, inputs.questions(indices), device), strict=True))
+        if stopping():
             return None
     return FeatureCache(features)
 
@@ -70,5 +72,10 @@ def _encode(model: AlpamayoR1, batch: Batch, device: torch.device) -> list[Visio
     return [VisionFeatures(first, tuple(rest)) for first, *rest in zip(*parts, strict=True)]
 
 
-def _bytes(features: VisionFeatures) -> int:
-    return sum(level.numel() * level.element_size() for level in (features.embeddings, *features.deepstack))
+def _expected_bytes(model: AlpamayoR1, inputs: Inputs) -> int:
+    """Return what the first sample's features take, without running a tower that may have no room for a group."""
+    vision = model.config.backbone["vision_config"]
+    tokens = int((inputs.questions([0]).input_ids == model.vocabulary.image).sum())
+    levels = 1 + len(vision["deepstack_visual_indexes"])
+    size = next(model.vlm.model.visual.parameters()).element_size()
+    return tokens * levels * int(vision["out_hidden_size"]) * size

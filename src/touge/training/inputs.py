@@ -53,9 +53,9 @@ class Inputs:
                 self._kept[index] = kept
         return kept
 
-    def question(self, index: int) -> Example:
-        """Return one sample as the model is asked about it."""
-        return self.encoder.generation(self._window(index))
+    def questions(self, indices: Sequence[int]) -> Batch:
+        """Return samples as the model is asked about them: with pixels, without an answer, also where none is known."""
+        return self.encoder.collate([self.encoder.generation(self._window(index)) for index in indices])
 
     def _with_pixels(self, index: int) -> Example:
         example = self.example(index)

@@ -24,7 +24,7 @@ import psutil  # type: ignore[import-untyped]
 from pydantic import ValidationError
 
 from touge.contract import environment
-from touge.contract.errors import SettingsError
+from touge.contract.errors import InfrastructureError, SettingsError
 from touge.contract.model import Document
 from touge.contract.plan import Plan
 
@@ -76,8 +76,10 @@ class Layout:
         missing = [name for name in (MASTER_ADDRESS, MASTER_PORT, environment.INDEX) if not environ.get(name)]
         if missing:
             raise SettingsError(f"training on {nodes} nodes needs {', '.join(missing)} to be set")
-        endpoint = f"{environ[MASTER_ADDRESS]}:{environ[MASTER_PORT]}"
-        return cls(int(processes), nodes, int(environ[environment.INDEX]), endpoint)
+        node = environ[environment.INDEX]
+        if not node.isdigit() or int(node) >= nodes:
+            raise SettingsError(f"{environment.INDEX}={node!r}: expected the number of one of {nodes} nodes, from 0")
+        return cls(int(processes), nodes, int(node), f"{environ[MASTER_ADDRESS]}:{environ[MASTER_PORT]}")
 
 
 class RankRecord(Document):
@@ -88,7 +90,9 @@ class RankRecord(Document):
     message: str
 
 
-def launch(command: Sequence[str], layout: Layout, records: Path, *, grace_s: float = 30.0) -> tuple[int, str]:
+def launch(
+    command: Sequence[str], layout: Layout, records: Path, *, grace_s: float = 30.0, rendezvous_s: int = _RENDEZVOUS_S
+) -> tuple[int, str]:
     """Run the command once a rank and wait.
 
     Args:
@@ -96,27 +100,38 @@ def launch(command: Sequence[str], layout: Layout, records: Path, *, grace_s: fl
         layout: Processes and nodes.
         records: Folder where ranks leave `<local rank>.json`; see `RankRecord`.
         grace_s: Time between SIGTERM and SIGKILL.
+        rendezvous_s: How long the nodes wait for one another.
 
     Returns:
         The exit code and, where a rank left one, its message.
+
+    Raises:
+        InfrastructureError: If the nodes do not find one another.
     """
+    from torch.distributed import DistError
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import launch_agent
 
     with _Forwarding(grace_s - _MARGIN_S):
         try:
-            launch_agent(_elastic(layout), command[0], list(command[1:]))
+            launch_agent(_elastic(layout, rendezvous_s), command[0], list(command[1:]))
         except ChildFailedError as error:
             codes = {failure.local_rank: failure.exitcode for failure in error.failures.values()}
             return first_failure(codes, read_records(records))
+        except (DistError, RendezvousError) as error:
+            raise InfrastructureError(
+                f"{layout.nodes} nodes did not meet at {layout.endpoint or 'this machine'} within {rendezvous_s} s "
+                f"({str(error).partition(chr(10))[0]}). Check that all of them run and reach node 0"
+            ) from error
     return 0, ""
 
 
 def first_failure(codes: Mapping[int, int], records: Mapping[int, RankRecord]) -> tuple[int, str]:
     """Return exit code and message of the rank that failed first.
 
-    A rank that crashed natively leaves no record and takes the others with it, so it comes first; a killed one may
-    have been killed because another failed, so it comes last.
+    A rank that crashed natively, or failed before it could leave a record, takes the others with it, so it comes
+    first; a killed one may have been killed because another failed, so it comes last.
 
     Args:
         codes: By rank, in the order in which they were noticed; negative for a signal.
@@ -126,10 +141,12 @@ def first_failure(codes: Mapping[int, int], records: Mapping[int, RankRecord]) -
     crashed = [code for code in codes.values() if code < 0 and code not in ours]
     if crashed:
         return 128 - crashed[0], f"a rank died of {signal.Signals(-crashed[0]).name}"
+    if silent := [code for rank, code in codes.items() if code > 0 and rank not in records]:
+        return silent[0], ""
     if recorded := sorted((records[rank] for rank in codes if rank in records), key=lambda record: record.time_us):
         return recorded[0].code, recorded[0].message
     code = next(iter(codes.values()))
-    return (code, "") if code > 0 else (128 - code, f"a rank died of {signal.Signals(-code).name}")
+    return 128 - code, f"a rank died of {signal.Signals(-code).name}"
 
 
 def read_records(folder: Path) -> dict[int, RankRecord]:
@@ -183,7 +200,7 @@ class _Forwarding:
                         child.terminate()
 
 
-def _elastic(layout: Layout) -> LaunchConfig:
+def _elastic(layout: Layout, rendezvous_s: int) -> LaunchConfig:
     from torch.distributed.launcher.api import LaunchConfig
 
     alone = layout.nodes == 1
@@ -194,7 +211,7 @@ def _elastic(layout: Layout) -> LaunchConfig:
         run_id="touge",
         rdzv_backend="c10d" if alone else "static",
         rdzv_endpoint="127.0.0.1:0" if alone else layout.endpoint,
-        rdzv_configs={"timeout": _RENDEZVOUS_S, **({} if alone else {"rank": layout.node})},
+        rdzv_configs={"timeout": rendezvous_s, **({} if alone else {"rank": layout.node})},
         max_restarts=0,
         local_addr="127.0.0.1" if alone else None,
         signals_to_handle="SIGHUP,SIGQUIT",

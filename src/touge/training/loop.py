@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from touge.contract.errors import Interrupted, TougeError
 from touge.contract.progress import Progress
-from touge.contract.recipe import Train
+from touge.contract.recipe import Loss, Train
+from touge.training.draws import unsigned
 from touge.training.feed import Feed, StepInput
+from touge.training.guards import check_gradients
 from touge.training.metrics import MetricsRow
 from touge.training.optimiser import learning_rate, set_learning_rate
 from touge.training.ranks import Ranks
@@ -54,6 +56,7 @@ class Loop:
         settings: The recipe's.
         ranks: This process and its peers.
         outside: The world.
+        unseen: Steps whose gradients are still to be looked at.
     """
 
     model: nn.Module
@@ -61,6 +64,7 @@ class Loop:
     settings: Train
     ranks: Ranks
     outside: Outside
+    unseen: int = 2
 
     def run(self, feed: Feed) -> None:
         """Train from the state's step to the last one.
@@ -69,7 +73,7 @@ class Loop:
             Interrupted: When asked to stop; a checkpoint of every step done is saved by then.
             TougeError: If the loss or its gradient is no longer finite; the weights are those before that step.
         """
-        reporter = _Reporter(self.outside, self.settings.steps)
+        reporter = _Reporter(self.outside, self.settings.steps, self._spent_us())
         saved = self.state.step
         with contextlib.closing(feed.steps(self.state.step, self.settings.steps)) as inputs:
             for given in inputs:
@@ -90,15 +94,20 @@ class Loop:
         )
         set_learning_rate(state.optimiser, rate)
         sums = self.ranks.add(self._accumulate(given, totals)).tolist()
-        norm = float(nn.utils.clip_grad_norm_(state.weights.values(), settings.gradient_clip))
-        _check_finite(sums[0], norm, given)
+        norm = nn.utils.get_total_norm([w.grad for w in state.weights.values() if w.grad is not None])
+        if not (math.isfinite(sums[0]) and math.isfinite(norm)):
+            raise _not_finite(sums[0], float(norm), given.step, self.ranks.join(given.ids))
+        self._look_at_gradients(begun=given.step > 0)
+        nn.utils.clip_grads_with_norm_(state.weights.values(), settings.gradient_clip, norm)
         state.optimiser.step()
         state.optimiser.zero_grad(set_to_none=True)
         if state.average:
             state.average.update(state.weights)
         state.step = given.step + 1
         now = self.outside.clock()
-        row = _row(given.step, sums, totals, rate=rate, norm=norm, now=now, seconds=(now - began) / 1e6)
+        row = _row(
+            given.step, sums, totals, settings.loss, rate=rate, norm=float(norm), now=now, seconds=(now - began) / 1e6
+        )
         state.rows.append(row)
         return row
 
@@ -113,6 +122,18 @@ class Loop:
             collected.append(metrics.sums)
         return torch.stack(collected).sum(dim=0)
 
+    def _look_at_gradients(self, *, begun: bool) -> None:
+        """Guard the first steps of every execution: what is wired wrongly is wired so from the start."""
+        if self.unseen > 0:
+            check_gradients(self.model, self.state.weights, begun=begun)
+            self.unseen -= 1
+
+    def _spent_us(self) -> int:
+        """Return how long the steps of earlier executions took: the pace is that of all steps."""
+        settings = self.settings
+        samples = settings.batch_size * settings.gradient_accumulation * self.ranks.count
+        return round(sum(samples / row.samples_per_second for row in self.state.rows) * 1e6)
+
     def _interrupt(self, saved: int) -> None:
         if self.state.step > saved:
             self.outside.save(self.state)
@@ -122,23 +143,21 @@ class Loop:
 
 def _seed(seed: int, step: int, rank: int) -> int:
     """Return the seed of a step's dropout: as RNG-free as the rest."""
-    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
+    return int(np.random.SeedSequence([unsigned(seed), step, rank]).generate_state(1)[0])
 
 
-def _check_finite(loss: float, norm: float, given: StepInput) -> None:
-    if math.isfinite(loss) and math.isfinite(norm):
-        return
-    raise TougeError(
-        f"step {given.step}: loss {loss}, gradient norm {norm}; expected finite numbers. Samples: "
-        f"{', '.join(given.ids)}. The last checkpoint is kept. Look at these samples, or lower train.learning_rate"
+def _not_finite(loss: float, norm: float, step: int, ids: Iterable[str]) -> TougeError:
+    return TougeError(
+        f"step {step}: loss {loss}, gradient norm {norm}; expected finite numbers. Samples: {', '.join(ids)}. "
+        "The last checkpoint is kept. Look at these samples, or lower train.learning_rate"
     )
 
 
 def _row(
-    step: int, sums: list[float], totals: Totals, *, rate: float, norm: float, now: int, seconds: float
+    step: int, sums: list[float], totals: Totals, weights: Loss, *, rate: float, norm: float, now: int, seconds: float
 ) -> MetricsRow:
     loss, reasoning, tokens, flow, spoken = sums
-    others = totals.labels - spoken
+    others = totals.labels - spoken if weights.trajectory_tokens else 0  # else they may not have been read
     return MetricsRow(
         step=step,
         time_us=now,
@@ -155,9 +174,9 @@ def _row(
 class _Reporter:
     """Tells of the last step every few seconds, and of the very last one."""
 
-    def __init__(self, outside: Outside, steps: int) -> None:
+    def __init__(self, outside: Outside, steps: int, spent_us: int) -> None:
         self._outside, self._steps = outside, steps
-        self._started = outside.clock()
+        self._started = outside.clock() - spent_us
         self._told = 0
 
     def tell(self, row: MetricsRow) -> None:

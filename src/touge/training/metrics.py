@@ -15,7 +15,7 @@ class MetricsRow(Document):
     """One optimiser step.
 
     Losses are means over the step: `reasoning` and `trajectory_tokens` in nats a token (null where the step had no
-    such token), `trajectory` the flow's mean squared error.
+    such token, or gave it no weight and did not read it), `trajectory` the flow's mean squared error.
     """
 
     step: int

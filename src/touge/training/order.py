@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touge.contract.errors import DataError
+from touge.training.draws import unsigned
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Order:
     """Endless shuffled epochs in which a sample of weight w comes w times on average.
 
     An epoch has round(sum of weights) positions. Repeats are drawn by systematic sampling over a shuffled
-    list, so a sample comes floor(w) or ceil(w) times an epoch, and samples of weight 1 exactly once.
+    list: of w' = w x positions / sum of weights, which is w where the sum is whole, a sample comes floor(w') or
+    ceil(w') times an epoch; where all weights are 1, exactly once.
 
     Args:
         weights: One number >= 0 a sample.
@@ -39,13 +41,17 @@ class Order:
 
     def samples(self, first: int, count: int) -> list[int]:
         """Return the indices of the samples at positions `first` … `first + count - 1`."""
-        places = (divmod(position, self.epoch_length) for position in range(first, first + count))
-        return [int(_epoch(self.weights, self.seed, self.epoch_length, epoch)[place]) for epoch, place in places]
+        chosen: list[int] = []
+        while (missing := count - len(chosen)) > 0:
+            epoch, place = divmod(first + len(chosen), self.epoch_length)
+            listed = _epoch(self.weights, self.seed, self.epoch_length, epoch)
+            chosen += listed[place : place + missing].tolist()
+        return chosen
 
 
 @lru_cache(maxsize=4)
 def _epoch(weights: tuple[float, ...], seed: int, length: int, epoch: int) -> NDArray[np.int64]:
-    generator = np.random.default_rng([seed, epoch])
+    generator = np.random.default_rng([unsigned(seed), epoch])
     listed = generator.permutation(len(weights))
     edges = np.cumsum(np.asarray(weights)[listed])
     ticks = (np.arange(length) + generator.random()) * (edges[-1] / length)

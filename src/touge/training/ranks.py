@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
@@ -13,9 +14,23 @@ from torch import Tensor, nn
 
 from touge.alpamayo.batch import Batch
 from touge.alpamayo.model import AlpamayoR1, Losses
+from touge.contract.errors import SettingsError
 from touge.training.step import Totals
 
 T = TypeVar("T")
+
+
+def check_devices(processes: int, gpus: int) -> None:
+    """Refuse more processes than this machine has GPUs; without any, they share the processors.
+
+    Raises:
+        SettingsError: If some process would have none.
+    """
+    if 0 < gpus < processes:
+        raise SettingsError(
+            f"{processes} processes and {gpus} GPUs on this machine; each process needs one of its own. "
+            "Set resources.gpus, or TOUGE_PROCESSES, to what there is"
+        )
 
 
 class LossModule(nn.Module):
@@ -34,6 +49,7 @@ class Ranks:
     """One process among `count`; `index` 0 leads, and alone writes to the store."""
 
     def __init__(self) -> None:
+        check_devices(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count())
         gradients = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
         self._accelerator = Accelerator(
             mixed_precision="no", cpu=not torch.cuda.is_available(), kwargs_handlers=[gradients]
@@ -74,6 +90,10 @@ class Ranks:
     def join(self, items: Iterable[T]) -> list[T]:
         """Return the items of all ranks."""
         return list(gather_object(list(items)))
+
+    def follow(self, item: T) -> T:
+        """Return the leading rank's item."""
+        return self.join([item] if self.leads else [])[0]
 
     def wait(self) -> None:
         """Wait until every rank is here."""

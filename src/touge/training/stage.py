@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,20 +24,22 @@ from touge.alpamayo.config import AlpamayoConfig
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.prompt import prompt_hash
 from touge.contract.artifacts import StageRef
-from touge.contract.errors import Interrupted, SettingsError
+from touge.contract.errors import CheckpointError, DataError, Interrupted, SettingsError
 from touge.contract.model import problems
 from touge.contract.progress import Progress
 from touge.contract.recipe import Train
 from touge.stage import StageContext
-from touge.storage.execution import newest_checkpoint
+from touge.storage.execution import Artifact, newest_checkpoint
 from touge.storage.models import model_folder
 from touge.storage.shards import ShardReader
 from touge.training.base_words import FILE as WORDS
 from touge.training.base_words import check_words, generate_words, read_words, wordless, write_words
+from touge.training.draws import draw
 from touge.training.failures import explained
 from touge.training.features import compute_features
 from touge.training.feed import Feed
 from touge.training.frames import FrameSource
+from touge.training.guards import check_frozen, check_materialised, check_sight
 from touge.training.inputs import Inputs
 from touge.training.loop import Loop, Outside
 from touge.training.metrics import write_rows, write_tensorboard
@@ -56,13 +58,9 @@ _KEPT_CHECKPOINTS = 2
 def run(context: StageContext) -> dict[str, Any]:
     """Do the stage's work on this rank; returns the artifact's metadata."""
     settings = _settings(context)
-    ranks = Ranks()
-    try:
-        with explained(settings):
-            _check_batch(context, settings, ranks)
-            return _Training(context, settings, ranks).run()
-    finally:
-        ranks.close()
+    with explained(settings), closing(Ranks()) as ranks:
+        _check_batch(context, settings, ranks)
+        return _Training(context, settings, ranks).run()
 
 
 class _Training:
@@ -86,15 +84,16 @@ class _Training:
         state = State.begin(weights, self.settings)
         if resumed and resumed.step:
             restore_state(state, resumed.folder, resumed.step)
+        self._guard(model, state, feed)
         self._log_start(model, state, inputs)
         feed = self._with_features(feed, model, state)
         Loop(wrapped, state, self.settings, self.ranks, self._outside()).run(feed)
         return self._finish(model, tokenizer, state, inputs) if self.ranks.leads else {}
 
     def _load_base(self) -> tuple[AlpamayoR1, Tokenizer]:
-        plan = self.context.plan
-        folder = model_folder(plan.base, self.scratch)
-        backbone = model_folder(plan.backbone, self.scratch) if plan.backbone else None
+        plan, shared = self.context.plan, self.context.scratch
+        folder = model_folder(plan.base, shared)
+        backbone = model_folder(plan.backbone, shared) if plan.backbone else None
         dtype = _dtype(AlpamayoConfig.read(folder, backbone=backbone).dtype, self.settings, self.ranks.device)
         model, tokenizer = checkpoint.load(folder, backbone=backbone, dtype=dtype)
         return model.to(self.ranks.device), tokenizer
@@ -106,15 +105,28 @@ class _Training:
         return Inputs(samples, frames, Encoder(model.config, tokenizer), self.words)
 
     def _resumed(self) -> _Resumed | None:
-        """Fetch the newest complete checkpoint of any execution of this stage."""
-        found = newest_checkpoint(self.context.store, StageRef(self.context.stage.id))
-        if found is None:
+        """Fetch the newest complete checkpoint of any execution of this stage: all ranks that of the leading one.
+
+        Raises:
+            CheckpointError: If a file is not what was written.
+        """
+        store = self.context.store
+        newest = newest_checkpoint(store, StageRef(self.context.stage.id)) if self.ranks.leads else None
+        known = self.ranks.follow((newest.step, newest.artifact.prefix, newest.artifact.manifest) if newest else None)
+        if known is None:
             return None
+        step, prefix, manifest = known
         shutil.rmtree(self.scratch / "resumed", ignore_errors=True)
-        folder = found.artifact.fetch(self.scratch / "resumed")
+        try:
+            folder = Artifact(store, prefix, manifest).fetch(self.scratch / "resumed")
+        except DataError as error:
+            raise CheckpointError(
+                f"the checkpoint of step {step} is damaged ({error.args[0].partition(';')[0]}). Remove "
+                f"{store.uri}/{prefix} and submit again; an earlier one is used"
+            ) from error
         self.words.update(read_words(folder / WORDS))
-        self.context.log.info("resumed", step=found.step, from_execution=found.artifact.manifest.execution)
-        return _Resumed(found.step, folder)
+        self.context.log.info("resumed", step=step, from_execution=manifest.execution)
+        return _Resumed(step, folder)
 
     def _fill_in_words(self, model: AlpamayoR1, tokenizer: Tokenizer, feed: Feed) -> None:
         """Let the base model speak where rows have no reasoning; what it said outlives an interruption."""
@@ -139,6 +151,15 @@ class _Training:
             raise Interrupted(f"stopped after {len(said)} of {len(missing)} windows had words; submit again to go on")
         check_words(self.words)
         self._save(0, None)
+
+    def _guard(self, model: AlpamayoR1, state: State, feed: Feed) -> None:
+        """Check what must be true before the first step; see `guards`."""
+        check_materialised(model)
+        check_frozen(model, state.weights, adapters=self.settings.method != "full")
+        one = feed.indices(state.step)[0][0]
+        batch = feed.inputs.batch([one, one])
+        draws = draw(batch.ids, seed=self.settings.seed, step=state.step, draws=1, shape=model.config.action_shape)
+        check_sight(model, batch.to(self.ranks.device), draws.to(self.ranks.device))
 
     def _with_features(self, feed: Feed, model: AlpamayoR1, state: State) -> Feed:
         if not vision_is_frozen(self.settings):

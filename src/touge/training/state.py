@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
@@ -23,6 +24,9 @@ WEIGHTS = "weights.safetensors"
 AVERAGE = "average.safetensors"
 OPTIMISER = "optimiser.pt"
 METRICS = "metrics.jsonl"
+
+#: What safetensors, torch, pickle and pydantic make of a damaged file.
+_UNREADABLE = (SafetensorError, UnpicklingError, OSError, EOFError, LookupError, ValueError, RuntimeError)
 
 
 @dataclass(slots=True)
@@ -66,16 +70,17 @@ def restore_state(state: State, folder: Path, step: int) -> None:
         CheckpointError: If the folder is of another model, another method or damaged.
     """
     try:
-        _fill(state.weights, load_file(folder / WEIGHTS), folder)
+        _fill(state.weights, load_file(folder / WEIGHTS), step)
         if state.average:
-            _fill(state.average.weights, load_file(folder / AVERAGE), folder)
+            _fill(state.average.weights, load_file(folder / AVERAGE), step)
             state.average.updates = step
-        state.optimiser.load_state_dict(torch.load(folder / OPTIMISER, weights_only=True))
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        state.optimiser.load_state_dict(torch.load(folder / OPTIMISER, map_location="cpu", weights_only=True))
+        state.rows = read_rows(folder / METRICS)
+    except _UNREADABLE as error:
         raise CheckpointError(
-            f"the checkpoint of step {step} cannot be read ({error}). Delete it; an earlier one is used"
+            f"the checkpoint of step {step} cannot be read ({type(error).__name__}). Delete it and submit again; "
+            "an earlier one is used"
         ) from error
-    state.rows = read_rows(folder / METRICS)
     state.step = step
 
 
@@ -84,11 +89,14 @@ def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _fill(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], folder: Path) -> None:
+def _fill(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], step: int) -> None:
     different = sorted(own.keys() ^ saved.keys())
     different += [name for name in own.keys() & saved.keys() if own[name].shape != saved[name].shape]
     if different:
         listed = ", ".join(different[:4])
-        raise CheckpointError(f"{folder.name}: {len(different)} of {len(own)} trained weights do not fit: {listed}")
+        raise CheckpointError(
+            f"the checkpoint of step {step} is of another training: {len(different)} weights differ in name or shape "
+            f"from the {len(own)} that are trained here, such as {listed}. Delete it and submit again"
+        )
     for name, tensor in own.items():
         tensor.copy_(saved[name])

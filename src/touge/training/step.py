@@ -62,7 +62,8 @@ def train_step(
         The loss (scalar, with gradient) and what it is made of.
     """
     totals = totals or Totals.of(batch)
-    losses = model(batch, draws.noise, draws.time)
+    read = batch if weights.trajectory_tokens else batch.without_future()
+    losses = model(read, draws.noise, draws.time)
     reasoning = losses.nll[losses.reasoning].sum()
     tokens = losses.nll[~losses.reasoning].sum()
     flow = losses.flow.mean(dim=-1).sum()

@@ -9,8 +9,9 @@ from torch import nn
 
 from touge.alpamayo import lora
 from touge.alpamayo.model import AlpamayoR1
-from touge.contract.errors import SettingsError
+from touge.contract.errors import RecipeError, SettingsError
 from touge.contract.recipe import Lora, Train
+from touge.training.guards import check_adapters
 
 #: The flow loss does not reach the language model, and the words' loss not the expert (arXiv 2511.00088, section 5.1).
 _LANGUAGE = ("vlm.",)
@@ -27,6 +28,8 @@ def choose_weights(model: AlpamayoR1, settings: Train) -> dict[str, nn.Parameter
 
     Raises:
         SettingsError: If the method does not run here.
+        RecipeError: If nothing is left to train.
+        CheckpointError: If the adapters are not those that the recipe asks for.
     """
     if settings.method == "qlora":
         where = "has a CUDA device but" if torch.cuda.is_available() else "has no CUDA device, and"
@@ -35,17 +38,29 @@ def choose_weights(model: AlpamayoR1, settings: Train) -> dict[str, nn.Parameter
             "yet. Set train.method=lora"
         )
     if settings.method == "lora":
-        torch.manual_seed(settings.seed)
-        lora.inject(model, adapter_of(settings.lora))
+        _adapt(model, adapter_of(settings.lora), settings.seed)
     else:
         model.requires_grad_(True)
     _freeze_unweighted(model, settings)
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    chosen = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if not chosen:
+        raise RecipeError(
+            "train.lora adapts only a part of the model whose train.loss has weight 0, so nothing would be trained; "
+            "give that loss a weight, or adapt the other part"
+        )
+    return chosen
 
 
 def vision_is_frozen(settings: Train) -> bool:
     """Return whether the vision tower gives the same features all along."""
     return settings.method != "full" and settings.lora.vision == "none"
+
+
+def _adapt(model: AlpamayoR1, adapter: lora.Adapter, seed: int) -> None:
+    planned = lora.planned(model, adapter)
+    torch.manual_seed(seed)
+    lora.inject(model, adapter)
+    check_adapters(model, planned)
 
 
 def _freeze_unweighted(model: AlpamayoR1, settings: Train) -> None:

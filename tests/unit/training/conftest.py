@@ -1,7 +1,13 @@
-"""The tiny world of training, and one base model for the whole session."""
+"""The tiny world of training: one base model and one data set that no test changes, and a world for each test."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 from tiny_training import World, write_base
+
+from touge.alpamayo import checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +18,37 @@ def base(tmp_path_factory):
 @pytest.fixture
 def world(tmp_path, base):
     return World(tmp_path, base)
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory, base):
+    """Eight windows; one says more than the others, so that batches are padded."""
+    shared = World(tmp_path_factory.mktemp("world"), base)
+    longer = {"text": "Left curve ahead, slow down. Keep going straight.", "language": "en", "source": "template"}
+    shared.curate(changes={3: {"reasoning": longer}})
+    return shared.inputs()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start `python -m touge.training` in an environment, its log in a file; whatever is left in the end is killed."""
+    started = []
+
+    def begin(environ, **more):
+        log = (tmp_path / f"log-{len(started)}").open("wb")
+        own = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+        started.append(
+            subprocess.Popen([sys.executable, "-m", "touge.training"], env=own | environ | more, stdout=log, stderr=log)
+        )
+        log.close()
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def model(base):
+    return checkpoint.load(base)[0]

@@ -1,0 +1,78 @@
+"""What torch's errors mean to a person."""
+
+import re
+
+import pytest
+import torch
+import torch.distributed as dist
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_training import settings
+
+from touge.contract.errors import DataError, GpuMemoryError, InfrastructureError
+from touge.training.failures import explained, smaller
+
+
+def raised(error):
+    with explained(settings(batch_size=4)):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ({"batch_size": 4}, "train.batch_size=2 and train.gradient_accumulation=2"),
+        ({"batch_size": 3, "gradient_accumulation": 2}, "train.batch_size=1 and train.gradient_accumulation=6"),
+        ({"batch_size": 5}, "train.batch_size=1 and train.gradient_accumulation=5"),
+        ({"batch_size": 6, "gradient_accumulation": 2}, "train.batch_size=3 and train.gradient_accumulation=4"),
+        ({"batch_size": 1, "flow_draws": 8}, "train.flow_draws=4"),
+        ({"batch_size": 1, "flow_draws": 1, "method": "full"}, "train.method=lora"),
+        ({"batch_size": 1, "flow_draws": 1, "method": "lora"}, "train.method=qlora"),
+        ({"batch_size": 1, "flow_draws": 1, "method": "qlora"}, "a larger card"),
+    ],
+)
+def test_the_advice_is_the_next_smaller_setting(given, advice):
+    assert advice in smaller(settings(**given))
+
+
+@given(batch=st.integers(2, 64), accumulation=st.integers(1, 8))
+def test_the_smaller_batch_makes_the_same_steps(batch, accumulation):
+    advice = smaller(settings(batch_size=batch, gradient_accumulation=accumulation))
+
+    size, parts = map(int, re.findall(r"=(\d+)", advice))
+    assert size < batch
+    assert size * parts == batch * accumulation
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("tried 2 GiB\nmore lines"),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_out_of_gpu_memory_names_the_smaller_setting(error):
+    with pytest.raises(GpuMemoryError, match=r"out of GPU memory \([^\n]+\)\. Set train\.batch_size=2"):
+        raised(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        dist.DistBackendError("NCCL error"),
+        dist.DistNetworkError("refused"),
+        torch.AcceleratorError("CUDA error: unspecified launch failure"),
+        RuntimeError("[gloo/transport/tcp/pair.cc:538] Connection closed by peer [127.0.0.1]:4711"),
+    ],
+)
+def test_a_lost_peer_is_worth_another_try(error):
+    with pytest.raises(InfrastructureError, match="lost"):
+        raised(error)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), DataError("no rows"), KeyError("x")])
+def test_any_other_error_stays_what_it_is(error):
+    with pytest.raises(type(error)) as found:
+        raised(error)
+    assert found.value is error

@@ -1,0 +1,102 @@
+"""Several processes as one training: two real ranks over gloo, started by the launcher."""
+
+import json
+import signal
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_training import World
+
+from touge.contract.artifacts import StageRef
+from touge.contract.errors import Interrupted, SettingsError
+from touge.storage import open_store
+from touge.storage.execution import committed, executions, newest_checkpoint, read_progress
+from touge.training import stage
+from touge.training.base_words import read_words
+from touge.training.metrics import read_rows
+from touge.training.ranks import Ranks, check_devices
+from touge.training.step import Totals
+
+WORDLESS = {2: {"reasoning": None}, 5: {"reasoning": None}}
+
+
+@pytest.fixture
+def twin(tmp_path, base):
+    """A world of its own for the same training in one process."""
+    return World(tmp_path / "twin", base)
+
+
+def assert_close(found, expected, rate):
+    """Compare weights to a hundredth of one step: ranks add in another order."""
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=rate / 100, msg=name)
+
+
+def test_two_ranks_end_with_the_weights_of_one_process_and_the_same_global_batch(world, twin, start):
+    for one in (world, twin):
+        one.curate(changes=WORDLESS)
+    plan = world.plan(batch_size=1, gradient_accumulation=2, global_batch=4)
+    alone = twin.context(twin.plan(batch_size=2, gradient_accumulation=2, global_batch=4))
+    alone.execution.commit(stage.run(alone))
+
+    assert start(world.environ(plan), TOUGE_PROCESSES="2").wait(120) == 0
+
+    ref = StageRef(plan.stage("train").id)
+    store = open_store(world.store_uri)
+    found = committed(store, ref).fetch(world.root / "found")
+    expected = committed(alone.store, StageRef(alone.stage.id)).fetch(world.root / "expected")
+    assert_close(*(load_file(folder / "adapter/adapter_model.safetensors") for folder in (found, expected)), rate=1e-2)
+    for row, other in zip(*(read_rows(folder / "metrics.jsonl") for folder in (found, expected)), strict=True):
+        assert (row.loss, row.gradient_norm) == pytest.approx((other.loss, other.gradient_norm), rel=1e-3)
+    assert read_words(found / "base_words.jsonl") == read_words(expected / "base_words.jsonl")
+    assert len(executions(store, ref)) == 1
+    assert json.loads((found / "training.json").read_text())["steps"] == 4
+
+
+def test_two_ranks_that_are_told_to_stop_save_one_step_and_end_with_31(world, twin, start):
+    for one in (world, twin):
+        one.curate()
+    plan = world.plan(method="full", learning_rate=1e-3, batch_size=1, steps=100_000, checkpoint_every=100_000)
+    ref, store = StageRef(plan.stage("train").id), open_store(world.store_uri)
+    process = start(world.environ(plan), TOUGE_PROCESSES="2")
+    while read_progress(store, ref, "tiny-1-1-a") is None:
+        assert process.poll() is None, "it ended by itself"
+        time.sleep(0.02)
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(60) == 31
+    saved = newest_checkpoint(store, ref)
+    assert f"stopped after step {saved.step};" in (world.root / "message-a").read_text()
+    alone = twin.context(
+        twin.plan(method="full", learning_rate=1e-3, batch_size=2, steps=100_000, checkpoint_every=100_000),
+        stop_after=saved.step,
+    )
+    with pytest.raises(Interrupted, match=f"stopped after step {saved.step};"):
+        stage.run(alone)
+    expected = newest_checkpoint(alone.store, StageRef(alone.stage.id)).artifact.fetch(world.root / "expected")
+    found = saved.artifact.fetch(world.root / "found")
+    assert_close(*(load_file(folder / "weights.safetensors") for folder in (found, expected)), rate=1e-3 * saved.step)
+
+
+def test_one_process_agrees_with_itself():
+    ranks = Ranks()
+
+    assert (1, 0, True) == (ranks.count, ranks.index, ranks.leads)
+    assert (Totals(3, 2), True) == ranks.agree(Totals(3, 2), stop=True)
+    assert ranks.follow({"step": 3}) == {"step": 3}
+    assert ranks.follow(None) is None
+    assert [1, 2] == ranks.join([1, 2])
+
+
+@pytest.mark.parametrize(("processes", "gpus"), [(1, 0), (4, 0), (1, 1), (2, 8)])
+def test_every_process_has_a_gpu_of_its_own_or_none_has(processes, gpus):
+    check_devices(processes, gpus)
+
+
+def test_more_processes_than_gpus_are_refused():
+    with pytest.raises(SettingsError, match=r"4 processes and 2 GPUs.*TOUGE_PROCESSES"):
+        check_devices(4, 2)
