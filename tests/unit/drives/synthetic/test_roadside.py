@@ -66,3 +66,9 @@ def test_traffic_keeps_to_the_side_of_the_country():
     ]
 
     assert yellow[0].mean() > 64 > yellow[1].mean()
+
+
+def test_it_is_never_so_dark_that_a_slow_drive_looks_frozen():
+    brightness = [frame(RoadsideCamera(f"drive-{number}", driven(0.0), LOOK), 3.0).mean() for number in range(20)]
+
+    assert min(brightness) > 60
