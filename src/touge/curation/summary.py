@@ -42,6 +42,7 @@ REASONS = {
     "curvature": "tighter than a radius of 5 m",
     "acceleration": "beyond the model's 9.8 m/s²",
     "jerk": "beyond 8.37 m/s³",
+    "standstill": "the vehicle stands throughout",
     "non_finite": "a number is missing",
     "missing_camera": "the drive lacks a camera of the recipe",
     "missing_frames": "no frame near t0−0.3 s … t0",

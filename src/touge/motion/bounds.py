@@ -34,6 +34,7 @@ class Reason(StrEnum):
     CURVATURE = "curvature"
     ACCELERATION = "acceleration"
     JERK = "jerk"
+    STANDSTILL = "standstill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Bounds:
         yaw: Yaw against course, radians, where faster than `course_speed`. Slip of a reference point at the centre of
             gravity stays below 0.1 at a radius of 15 m; a wrong sign or frame goes far beyond.
         course_speed: m/s.
+        standstill_m: Who never leaves this circle around the window's first pose stands, and teaches nothing of a road.
     """
 
     curvature: float = 0.2
@@ -72,6 +74,7 @@ class Bounds:
     speed_share: float = 0.1
     yaw: float = 0.2
     course_speed: float = 3.0
+    standstill_m: float = 1.0
 
 
 BOUNDS = Bounds()
@@ -130,7 +133,7 @@ def window_findings(
         allowed = bounds.speed_m_s + bounds.speed_share * abs(reported_speed)
         difference = abs(implied_speed(history) - reported_speed)
         measured.append(Finding(Reason.SPEED_MISMATCH, difference, allowed))
-    return tuple(finding for finding in measured if finding.value > finding.bound)
+    return (*_standstill(poses, bounds), *(finding for finding in measured if finding.value > finding.bound))
 
 
 def implied_speed(history: Floats) -> float:
@@ -139,6 +142,11 @@ def implied_speed(history: Floats) -> float:
     t = (np.arange(len(recent)) - (len(recent) - 1)) * STEP_S
     slope = np.polynomial.polynomial.polyfit(t, recent, 2)[1]
     return float(np.hypot(*slope))
+
+
+def _standstill(poses: Floats, bounds: Bounds) -> tuple[Finding, ...]:
+    reach = float(np.hypot(*(poses[:, :2] - poses[0, :2]).T).max())
+    return (Finding(Reason.STANDSTILL, reach, bounds.standstill_m),) if reach < bounds.standstill_m else ()
 
 
 def _coverage_findings(t_us: Microseconds, t0_us: int) -> list[Finding]:

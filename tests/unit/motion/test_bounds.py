@@ -191,3 +191,11 @@ def test_a_window_and_its_mirror_have_the_same_findings(radius, start, speed):
     history, future = window(lambda: bend(radius, start, 30.0, speed), speed)
 
     assert reasons(window_findings(history, future)) == reasons(window_findings(history, mirrored(future)))
+
+
+@pytest.mark.parametrize(("crept", "expected"), [(0.9, {Reason.STANDSTILL}), (1.1, set())])
+def test_a_vehicle_that_never_moves_by_a_metre_stands(crept, expected):
+    future = np.zeros((64, 3))
+    future[:, 0] = np.linspace(0.0, crept, 64)
+
+    assert reasons(window_findings(np.zeros((16, 4)), future)) == expected

@@ -30,8 +30,8 @@ MARGIN_S = 0.2
 _BEHIND_M, _AHEAD_M = 220.0, 320.0
 #: A drive begins this far into its road at most, metres.
 _START_M = 120.0
-#: Speed limits by style, m/s: 40 to 60, 30 to 45 and 50 to 80 km/h.
-_LIMITS = {Style.MOUNTAIN: (11.0, 16.5), Style.CITY: (8.5, 12.5), Style.ARTERIAL: (14.0, 22.0)}
+#: Speed limits by style, m/s: 30 to 45, 30 to 45 and 40 to 60 km/h.
+_LIMITS = {Style.MOUNTAIN: (8.5, 12.5), Style.CITY: (8.5, 12.5), Style.ARTERIAL: (11.0, 16.5)}
 #: Bends tighter than this are street corners, 1/m.
 _CORNER = 1 / 20
 #: From a zebra crossing back to where the rear axle stops: stop line 4.2 m before it, front overhang, a gap; metres.
