@@ -5,12 +5,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check
+.PHONY: help setup demo test check goldens schema
 
 help:
 	@echo "make setup    a virtual environment in $(VENV) with everything that is pinned in constraints.txt"
+	@echo "make demo     the whole pipeline on a tiny model: curate, tune, evaluate, and a report to open"
 	@echo "make test     every test; no GPU, no network"
 	@echo "make check    lint, types, import contracts"
+	@echo "make goldens  the model against the reference's vectors"
+	@echo "make schema   jobs/schema.json anew, after a change of the recipe"
 
 setup: $(STAMP)
 
@@ -21,6 +24,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+demo: $(STAMP)
+	$(BIN)/python -m touge.demo
+	$(BIN)/python -m controller submit jobs/demo.yaml
+
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
@@ -29,3 +36,9 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+goldens: $(STAMP)
+	$(BIN)/python -m pytest tests/golden_model
+
+schema: $(STAMP)
+	$(BIN)/python -m controller schema > jobs/schema.json

@@ -27,6 +27,8 @@ LOOKS = {
     "rear_right": -150.0,
     "front_tele": 0.0,
 }
+#: Field of view of the synthetic cameras unless the world says otherwise, degrees.
+FIELD_OF_VIEW = 60.0
 #: Field of view of the tele cameras, degrees (the 30 of PhysicalAI-AV); the others take the world's.
 TELE_DEG = 30.0
 

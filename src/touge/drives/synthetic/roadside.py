@@ -25,7 +25,6 @@ from touge.drives.synthetic.scene import Scene, scene
 
 #: Ten frames a second are what a sample needs.
 _FRAME_US = 100_000
-_FIELD_OF_VIEW = 70.0
 #: Straights before the first and after the last position, metres.
 _BEFORE_M, _AFTER_M = 60.0, 300.0
 #: Exposure is that of the day at least: at dusk, frames of a slow vehicle on an empty road look frozen.
@@ -87,5 +86,5 @@ class RoadsideCamera:
     @cached_property
     def _film(self) -> Film:
         road, _ = along_path(self.poses.xyz[:, :2], self._lane)
-        seen = pinhole.rays(self.name, self.look.width, self.look.height, _FIELD_OF_VIEW)
+        seen = pinhole.rays(self.name, self.look.width, self.look.height, pinhole.FIELD_OF_VIEW)
         return Film(seen, self._scene, extended(road, _BEFORE_M, _AFTER_M))

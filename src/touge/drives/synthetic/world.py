@@ -66,7 +66,7 @@ class WorldSpec:
     width: int = 128
     height: int = 64
     fps: float = 10.0
-    field_of_view: float = 70.0
+    field_of_view: float = pinhole.FIELD_OF_VIEW
     clip_s: float = 20.0
     noise: Noise = field(default_factory=Noise)
     defects: tuple[tuple[int, Defect], ...] = ()
