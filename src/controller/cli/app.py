@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from pydantic import Field, ValidationError
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str], tools: Tools | None = None) -> int:
     debug = "--debug" in arguments
     try:
         verb = parse(arguments)
-        return verb.run(tools or Tools())
+        return verb.run(replace(tools or Tools(), debug=debug))
     except TougeError as error:
         return _failed(str(error), error.exit_code, debug=debug)
     except KeyboardInterrupt:

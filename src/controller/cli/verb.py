@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from controller.settings import Settings
 
 
+#: Tells a stage to show the traceback of its error in its log.
+_DEBUG = "TOUGE_DEBUG"
+
+
 class UsageError(TougeError):
     """The command line asks for something that cannot be."""
 
@@ -30,10 +34,11 @@ class UsageError(TougeError):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """How this command line was started, and what runs each stage (None: the real ones)."""
+    """How this command line was started, what runs each stage (None: the real ones), and whether errors are traced."""
 
     program: Sequence[str] = (sys.executable, "-m", "controller")
     commands: Mapping[StageName, Sequence[str]] | None = field(default=None)
+    debug: bool = False
 
     @property
     def settings(self) -> Settings:
@@ -60,7 +65,8 @@ class Tools:
 
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
         records, store = self.records, open_store(self.settings.store)
-        runner = LocalRunner(records.home, self.commands or COMMANDS, os.environ)
+        environ = dict(os.environ) | ({_DEBUG: "1"} if self.debug else {})
+        runner = LocalRunner(records.home, self.commands or COMMANDS, environ)
         pause_s = 0.3 if store.uri.startswith("file://") else 3.0
         return Desk(records, runner, store, Policy(parallel=runner.parallel), now_us, pause_s)
 

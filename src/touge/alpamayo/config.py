@@ -127,12 +127,13 @@ class AlpamayoConfig:
     raw: Json = field(repr=False)
 
     @classmethod
-    def parse(cls, document: Json, *, backbone: Json | None = None) -> Self:
+    def parse(cls, document: Json, *, backbone: Json | None = None, source: str = "config.json") -> Self:
         """Check a `config.json` document.
 
         Args:
             document: The parsed file.
             backbone: The backbone's own `config.json`, for a checkpoint that names it only.
+            source: Where the document lies, for messages.
 
         Raises:
             CheckpointError: Lists every key that is missing, unknown or contradictory.
@@ -147,7 +148,8 @@ class AlpamayoConfig:
             problems.append(f"the backbone's configuration is not inline; give the folder of {name!r} as `backbone`")
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
-            raise CheckpointError(f"config.json does not describe a model of ours:\n{listed}")
+            advice = "Let the recipe's `base` be an Alpamayo-R1 checkpoint"
+            raise CheckpointError(f"{source} does not describe a model of ours:\n{listed}\n{advice}")
         return cls(
             **parts,
             **{name: convert(document.get(key, default)) for name, (key, convert, default) in _SCALARS.items()},
@@ -159,7 +161,8 @@ class AlpamayoConfig:
     def read(cls, folder: Path, *, backbone: Path | None = None) -> Self:
         """Parse `folder/config.json`, and `backbone/config.json` where the former has no inline backbone."""
         other = read_json(backbone / "config.json") if backbone else None
-        return cls.parse(read_json(folder / "config.json"), backbone=other)
+        path = folder / "config.json"
+        return cls.parse(read_json(path), backbone=other, source=str(path))
 
     @property
     def expert_text(self) -> Json:

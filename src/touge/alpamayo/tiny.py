@@ -35,7 +35,7 @@ class TinySizes:
     future_bins: int = 256
     history_bins: int = 128
     history_side: float = 64.0
-    pixels: int = 128 * 64
+    pixels: int = 192 * 64
     initializer_range: float = 0.06
     accel_std: float = 1.0
     curvature_std: float = 0.02

@@ -104,7 +104,7 @@ class SyntheticCamera(Document):
 
     render: Literal["synthetic"]
     seed: int = 0
-    width: Count = 128
+    width: Count = 192
     height: Count = 64
 
 

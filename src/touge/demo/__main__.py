@@ -37,7 +37,7 @@ class Size:
     """
 
     drives: int = 200
-    base_drives: int = 300
+    base_drives: int = 260
     training: Mapping[str, Any] = field(default_factory=lambda: TRAINING)
 
 

@@ -40,7 +40,7 @@ TRAINING: Mapping[str, Any] = {
     "method": "full",
     "loss": {"trajectory_tokens": 0},
     "flow_draws": 2,
-    "steps": 1200,
+    "steps": 1100,
     "batch_size": 16,
     "learning_rate": 2e-3,
     "averaging": 0.98,
@@ -49,7 +49,7 @@ TRAINING: Mapping[str, Any] = {
 #: Enough that every word of prompt and templates is one token.
 TOKENS = 768
 #: Frames as the tiny model takes them.
-IMAGE = {"min_pixels": 128 * 64, "max_pixels": 128 * 64}
+IMAGE = {"min_pixels": 192 * 64, "max_pixels": 192 * 64}
 
 
 def make_base(drives: Path, folder: Path, work: Path, *, seed: int, training: Mapping[str, Any] = TRAINING) -> None:

@@ -153,7 +153,7 @@ def checked_poses(t_us: Microseconds, xyz: Floats, quat: Floats, speed: Floats, 
             time does not increase. Names the first row of each.
     """
     if len(t_us) < 2:
-        message = f"{source}: given {len(t_us)} poses; a drive needs at least 2"
+        message = f"{source}: given {len(t_us)} poses; a drive needs at least 2. Leave it out or repair the file"
         raise DataError(message)
     norm = np.linalg.norm(quat, axis=1)
     faults = {

@@ -37,7 +37,7 @@ WORLD = WorldSpec(
     clip_s=18.0,
     defects=tuple(enumerate(REASONS, GOOD)),
 )
-IMAGE = {"min_pixels": 128 * 64, "max_pixels": 128 * 64}
+IMAGE = {"min_pixels": 192 * 64, "max_pixels": 192 * 64}
 
 
 def section(folder) -> dict:

@@ -26,7 +26,7 @@ def times(folder):
 def test_the_base_is_a_checkpoint_that_loads(made):
     model, tokenizer = checkpoint.load(made / "base")
 
-    assert model.config.max_pixels == 128 * 64
+    assert model.config.max_pixels == 192 * 64
     assert tokenizer.encode("left", add_special_tokens=False).ids
 
 

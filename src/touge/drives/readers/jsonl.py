@@ -44,7 +44,7 @@ def read_samples(uri: str, stores: Callable[[str], Store] = open_store) -> Itera
     if wrong:
         listed = "\n".join(f"  - {problem}" for problem in wrong[:_LISTED])
         more = f"\n  and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
-        raise DataError(f"{uri}: {len(wrong)} invalid rows of touge.sample/1\n{listed}{more}")
+        raise DataError(f"{uri}: {len(wrong)} invalid rows of touge.sample/1\n{listed}{more}\nCorrect or remove them")
 
 
 def _lines(store: Store, keys: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
