@@ -29,7 +29,7 @@ demo: $(STAMP)
 	$(BIN)/python -m controller submit jobs/demo.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -110,7 +110,7 @@ def japan(tmp_path_factory) -> Curated:
         "motion": {"kind": "positions", "x": "x", "y": "y", "z": "z", "quaternion": ["qx", "qy", "qz", "qw"]},
         "camera": {"render": "synthetic", "width": 128, "height": 64},
     }
-    image = {"min_pixels": 12288, "max_pixels": 12288}
+    image = {"min_pixels": 8192, "max_pixels": 8192}
     section = {"drives": [source], "image": image, "split": {"validation": 0, "test": 0}}
     return Curated(tmp_path_factory.mktemp("japan"), section)
 

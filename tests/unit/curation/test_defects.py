@@ -105,7 +105,7 @@ def test_a_drive_that_the_reader_leaves_out_is_counted(account):
 def test_rows_carry_geometry_country_place_and_provenance(curated):
     row = rows_of(curated)[0]
 
-    assert (row["cameras"]["front_wide"]["width"], row["cameras"]["front_wide"]["height"]) == (128, 64)
+    assert (row["cameras"]["front_wide"]["width"], row["cameras"]["front_wide"]["height"]) == (192, 64)
     assert row["place"].startswith("synthetic-0001-mountain-")
     assert row["notes"]["country"]
     assert row["provenance"]["reader"] == "physical-ai-av"

@@ -46,7 +46,7 @@ def tables(folder, **changes) -> dict:
         "motion": {"kind": "positions", "x": "x", "y": "y", "yaw": "yaw", "speed": "v"},
         "camera": {"render": "synthetic", "width": 128, "height": 64},
     }
-    return {"drives": [source], "image": {"min_pixels": 12288, "max_pixels": 12288}} | changes
+    return {"drives": [source], "image": {"min_pixels": 8192, "max_pixels": 8192}} | changes
 
 
 def account(artifact) -> dict:

@@ -50,9 +50,9 @@ def _mountain(heading: float, rng: np.random.Generator) -> list[Piece]:
 def _gap(rng: np.random.Generator) -> list[Piece]:
     """Return what lies between two bends: often nothing, now and then a straight longer than a window."""
     chance = rng.random()
-    if chance < 0.6:
+    if chance < 0.5:
         return []
-    return straight(rng.uniform(10, 40) if chance < 0.8 else rng.uniform(120, 240))
+    return straight(rng.uniform(15, 80) if chance < 0.85 else rng.uniform(100, 220))
 
 
 def _city(heading: float, rng: np.random.Generator) -> list[Piece]:

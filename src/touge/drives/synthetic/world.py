@@ -30,8 +30,8 @@ MARGIN_S = 0.2
 _BEHIND_M, _AHEAD_M = 220.0, 320.0
 #: A drive begins this far into its road at most, metres.
 _START_M = 120.0
-#: Speed limits by style, m/s: 27 to 40, 25 to 40 and 36 to 50 km/h, those of narrow ordinary roads in Japan.
-_LIMITS = {Style.MOUNTAIN: (7.5, 11.0), Style.CITY: (7.0, 11.0), Style.ARTERIAL: (10.0, 14.0)}
+#: Speed limits by style, m/s: 30 to 45, 30 to 45 and 40 to 60 km/h, those of ordinary roads in Japan.
+_LIMITS = {Style.MOUNTAIN: (8.5, 12.5), Style.CITY: (8.5, 12.5), Style.ARTERIAL: (11.0, 16.5)}
 #: Bends tighter than this are street corners, 1/m.
 _CORNER = 1 / 20
 #: From a zebra crossing back to where the rear axle stops: stop line 4.2 m before it, front overhang, a gap; metres.
@@ -60,7 +60,7 @@ class WorldSpec:
 
     seed: int = 0
     drives: int = 8
-    mix: tuple[tuple[Style, float], ...] = ((Style.MOUNTAIN, 0.75), (Style.CITY, 0.1), (Style.ARTERIAL, 0.15))
+    mix: tuple[tuple[Style, float], ...] = ((Style.MOUNTAIN, 0.84), (Style.CITY, 0.08), (Style.ARTERIAL, 0.08))
     drives_per_road: int = 2
     cameras: tuple[str, ...] = ("front_wide",)
     width: int = 192
