@@ -54,7 +54,7 @@ def recipe(inputs: Path, **curate: object) -> dict:
     }
 
 
-def workplace(folder: Path, inputs: Path, **curate: object) -> Desk:
+def desk_in(folder: Path, inputs: Path, **curate: object) -> Desk:
     folder.mkdir(exist_ok=True)
     return Desk(folder, recipe(inputs, **curate), environ()).write()
 
@@ -71,7 +71,7 @@ def inputs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def run(inputs, tmp_path_factory) -> Desk:
     """A folder in which the recipe has run, with what its submission said and ended with."""
-    place = workplace(tmp_path_factory.mktemp("run"), inputs)
+    place = desk_in(tmp_path_factory.mktemp("run"), inputs)
     place.done = place.submit()
     return place
 
@@ -79,7 +79,7 @@ def run(inputs, tmp_path_factory) -> Desk:
 @pytest.fixture(scope="module")
 def disturbed(run, inputs, tmp_path_factory) -> Iterator[Desk]:
     """The same run in another folder, from the curated data on: training is killed, and then everything at once."""
-    place = workplace(tmp_path_factory.mktemp("disturbed"), inputs)
+    place = desk_in(tmp_path_factory.mktemp("disturbed"), inputs)
     shutil.copytree(run.store / "stages", place.store / "stages", ignore=shutil.ignore_patterns("train-*", "evaluate*"))
     submit = place.begin("submit", "recipe.yaml")
     wait_for_checkpoint(place, attempt=1)
@@ -185,7 +185,7 @@ def test_training_that_was_killed_ends_with_the_same_bytes_and_the_same_report(r
 
 
 def test_data_with_contradictions_taints_the_report_and_fails_the_gate(inputs, tmp_path):
-    place = workplace(tmp_path / "run", inputs, contradictions="keep")
+    place = desk_in(tmp_path / "run", inputs, contradictions="keep")
 
     done = place.submit("--set", "train.steps=2")
     report = report_of(place)

@@ -33,7 +33,7 @@ def blind(model):
 
 def look(model, inputs):
     batch = inputs.batch([0, 0])
-    check_sight(model, batch, draw(batch.ids, seed=0, step=0, draws=1, shape=model.config.action_shape))
+    return check_sight(model, batch, draw(batch.ids, seed=0, step=0, draws=1, shape=model.config.action_shape))
 
 
 def backward(model, inputs):
@@ -136,7 +136,7 @@ def test_a_chosen_parameter_that_is_frozen_is_named(model):
 def test_a_model_that_looks_passes(model, inputs, dtype):
     checkpoint.cast(model, dtype)
 
-    look(model, inputs)
+    assert look(model, inputs) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -162,7 +162,7 @@ def test_dropout_does_not_pass_for_sight_and_stays_on(model, inputs):
 def test_a_flow_loss_that_is_no_number_is_left_to_the_first_step(model, inputs):
     model.action_out_proj.bias.data.fill_(torch.nan)
 
-    look(model, inputs)
+    assert look(model, inputs) is None
 
 
 @pytest.mark.parametrize("begun", [False, True])

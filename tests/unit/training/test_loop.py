@@ -151,4 +151,7 @@ def test_a_gradient_is_clipped_and_its_norm_told_unclipped(model, inputs):
 def test_a_negative_seed_is_as_good_as_any(model, inputs):
     train = settings(seed=-1, steps=1)
 
-    loop_of(model, train, Listener()).run(feed_of(inputs, train))
+    loop = loop_of(model, train, Listener())
+    loop.run(feed_of(inputs, train))
+
+    assert loop.state.step == 1
