@@ -17,9 +17,12 @@ from whole_run import Desk, environ, half_written
 
 from touge.contract.exit_codes import ExitCode
 from touge.drives.physical_ai_av_writer import write_world
+from touge.drives.synthetic.route import Style
 from touge.drives.synthetic.world import WorldSpec
 
-WORLD = WorldSpec(seed=3, drives=12, clip_s=10.0, width=64, height=32)
+WORLD = WorldSpec(
+    seed=3, drives=12, clip_s=10.0, width=64, height=32, mix=((Style.MOUNTAIN, 0.5), (Style.ARTERIAL, 0.5))
+)
 TRAIN = {
     "method": "lora",
     "lora": {"rank": 4, "alpha": 8},
