@@ -15,11 +15,7 @@ _REFERENCE = "alpamayo_r1"
 
 @dataclass(frozen=True, slots=True)
 class TinySizes:
-    """What differs from the release. Pixels are those of one frame; `max_freq` in cycles a normalised action.
-
-    `history_side` is the lateral range of history tokens, metres a step. Wide, so that they tell the speed and no
-    heading: a small model that can read a bend off its history never learns to look at the road.
-    """
+    """What differs from the release. Pixels are those of one frame; `max_freq` in cycles a normalised action."""
 
     hidden: int = 96
     mlp: int = 256
@@ -34,7 +30,6 @@ class TinySizes:
     max_freq: float = 0.1
     future_bins: int = 256
     history_bins: int = 128
-    history_side: float = 64.0
     pixels: int = 192 * 64
     initializer_range: float = 0.06
     accel_std: float = 1.0
@@ -93,12 +88,7 @@ def tiny_document(tokenizer: Tokenizer, sizes: TinySizes) -> dict[str, Any]:
             "dims_max": [10, 10],
             "num_bins": sizes.future_bins,
         },
-        "hist_traj_tokenizer_cfg": {
-            "_target_": "DeltaTrajectoryTokenizer",
-            "num_bins": sizes.history_bins,
-            "ego_xyz_min": [-4, -sizes.history_side, -10],
-            "ego_xyz_max": [4, sizes.history_side, 10],
-        },
+        "hist_traj_tokenizer_cfg": {"_target_": "DeltaTrajectoryTokenizer", "num_bins": sizes.history_bins},
     }
 
 
