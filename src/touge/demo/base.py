@@ -34,8 +34,8 @@ from touge.storage.execution import Artifact
 from touge.training.stage import CHECKPOINT
 from touge.training.stage import run as train
 
-#: What the base is trained by; the seed is the demo's. Trajectory tokens cost a fifth of each step and teach a model that
-#: drives straight nothing but its speed.
+#: What the base is trained by; the seed is the demo's. Trajectory tokens cost a fifth of each step and teach a model
+#: that drives straight nothing but its speed.
 TRAINING: Mapping[str, Any] = {
     "method": "full",
     "loss": {"trajectory_tokens": 0},
