@@ -155,6 +155,9 @@ class ReasoningSource(Document):
 
     curves: Literal["template"] = "template"
     straight: Literal["base", "template"] = "base"
+    phrasings: Count | None = Field(
+        None, description="how many phrasings of a manoeuvre templates choose from; null: all that the language has"
+    )
     language: Literal["en", "ja"] = "en"
 
 

@@ -38,11 +38,14 @@ class Words:
         straight: Of windows that name no manoeuvre.
         language: Of templates.
         seed: Chooses among phrasings, together with the sample's id.
+        phrasings: How many of a manoeuvre's phrasings there are to choose from, each with one word for the speed; None
+            for all of both.
     """
 
     straight: Literal["base", "template"]
     language: Literal["en", "ja"]
     seed: int
+    phrasings: int | None = None
 
 
 def event_near(events: Iterable[ReasoningEvent], t0_us: int) -> ReasoningEvent | None:
@@ -59,7 +62,7 @@ def with_reasoning(sample: Sample, event: ReasoningEvent | None, words: Words) -
         said: Reasoning | None = Reasoning(text=event.text, language=event.language, source="dataset")
     elif sample.label.kind in NAMED or words.straight == "template":
         found = Features.from_dict(sample.features)
-        text = sentence(sample.label, found, language=words.language, choice=_choice(sample.id, words.seed))
+        text = sentence(sample.label, found, language=words.language, choice=_choice(sample.id, words))
         said = Reasoning(text=text, language=words.language, source="template")
     else:
         said = None
@@ -84,5 +87,6 @@ def contradiction(reasoning: Reasoning | None, label: Label, future: npt.NDArray
     return None
 
 
-def _choice(identity: str, seed: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}\0{identity}".encode()).digest()[:8])
+def _choice(identity: str, words: Words) -> int:
+    drawn = int.from_bytes(hashlib.sha256(f"{words.seed}\0{identity}".encode()).digest()[:8])
+    return drawn if words.phrasings is None else drawn % words.phrasings

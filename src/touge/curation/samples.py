@@ -49,12 +49,13 @@ class Rules:
     @classmethod
     def of(cls, curate: Curate) -> Self:
         """Return the rules of a recipe's section; raises RecipeError for an unknown label definition."""
+        said = curate.reasoning
         return cls(
             cameras=curate.cameras,
             stride_s=curate.windows.stride_s,
             bounds=curate.image,
             definition=definition(curate.labels),
-            words=Words(curate.reasoning.straight, curate.reasoning.language, curate.seed),
+            words=Words(said.straight, said.language, curate.seed, said.phrasings),
             keep_contradictions=curate.contradictions == "keep",
         )
 

@@ -42,7 +42,7 @@ TRAINING: Mapping[str, Any] = {
     "flow_draws": 2,
     "steps": 850,
     "batch_size": 16,
-    "learning_rate": 2e-3,
+    "learning_rate": 1e-3,
     "averaging": 0.98,
     "checkpoint_every": 100,
 }
@@ -78,7 +78,8 @@ def make_base(drives: Path, folder: Path, work: Path, *, seed: int, training: Ma
 def _curated(drives: Path, base: Path, work: Path, settings: Mapping[str, Any]) -> Artifact:
     """Return the drives' windows with the words of templates."""
     source = {"format": "physical-ai-av", "uri": f"file://{drives}"}
-    pipeline = Pipeline.of(_recipe(base, settings, {"drives": [source], "reasoning": {"straight": "template"}}), work)
+    words = {"straight": "template", "phrasings": 1}
+    pipeline = Pipeline.of(_recipe(base, settings, {"drives": [source], "reasoning": words}), work)
     pipeline.run("curate-map", curate_map)
     return pipeline.run("curate", curate)
 
@@ -111,11 +112,16 @@ def _recipe(base: Path, settings: Mapping[str, Any], curate: Mapping[str, Any]) 
 
 
 def _write_random_model(folder: Path, seed: int) -> None:
-    """Write a tiny model that knows nothing, with a tokenizer for the words of English templates."""
+    """Write a tiny model that knows nothing, with a tokenizer for the words of English templates.
+
+    Where a patch lies weighs as much as what it shows: else left and right are not told apart in a short training
+    (docs/decisions/003).
+    """
     phrases = list(_phrases())
     tokenizer = train_tiny_tokenizer([*phrases, *[OPENING + ASKING] * len(phrases)], size=TOKENS)
     torch.manual_seed(seed)
     model = AlpamayoR1(AlpamayoConfig.parse(tiny_document(tokenizer, TinySizes())))
+    torch.nn.init.normal_(model.vlm.model.visual.pos_embed.weight)
     checkpoint.save(model, tokenizer, folder)
 
 

@@ -29,6 +29,7 @@ ENGLISH = Vocabulary(
     },
     phrasings=Phrasings(
         curve=(
+            "{Side} curve {where}, {tight}, about {angle} degrees: {speed}.",
             "Adapt speed for the {tight} {side} curve {where}: {speed}.",
             "{Speed} for the {tight} {side} curve {where}, since the road bends {side} by about {angle} degrees.",
             "The road bends {side} {where}, a {tight} curve of about {angle} degrees, so {speed}.",
@@ -36,7 +37,6 @@ ENGLISH = Vocabulary(
             "Follow the {tight} {side} bend {where} and {speed}.",
             "A {tight} curve to the {side} begins {where}; {speed} and turn by about {angle} degrees.",
             "Keep lane through the {tight} {side}-hand curve {where} and {speed}.",
-            "{Side} curve {where}, {tight}, about {angle} degrees: {speed}.",
             "Steer {side} to follow the {tight} curve {where}, and {speed}.",
             "Since the lane curves {side} {where}, {speed} and follow the {tight} bend.",
         ),

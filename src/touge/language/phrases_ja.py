@@ -41,11 +41,11 @@ JAPANESE = Vocabulary(
     },
     phrasings=Phrasings(
         curve=(
+            "{where}から{side}に約{angle}度曲がる{tight}カーブなので、{speed}。",
             "{where}の{tight}{side}カーブに合わせて{speed}。",
             "{where}に{tight}{side}カーブがあるため、{speed}。",
             "道路が{where}で{side}へ約{angle}度曲がっているので、{speed}。",
             "{where}の{tight}{side}カーブに沿って{speeding}進む。",
-            "{where}から{side}に約{angle}度曲がる{tight}カーブなので、{speed}。",
             "{speeding}、{tight}{side}カーブを曲がる。",
             "前方の道は{side}へ曲がる。{tight}カーブなので{speed}。",
             "道なりに{side}へ曲がり、{speeding}{tight}カーブを走行する。",

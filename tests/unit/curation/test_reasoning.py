@@ -100,6 +100,13 @@ def test_phrasings_vary_with_the_window_and_with_the_seed():
     assert len(by_seed) > 10
 
 
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_a_recipe_may_ask_for_fewer_phrasings(language):
+    words = Words("base", language, 0, phrasings=2)
+
+    assert len({with_reasoning(sample(arc(100.0), t0_us), None, words).reasoning.text for t0_us in range(40)}) == 2
+
+
 def test_the_same_window_is_always_told_in_the_same_words():
     assert with_reasoning(sample(arc(100.0)), None, WORDS) == with_reasoning(sample(arc(100.0)), None, WORDS)
 

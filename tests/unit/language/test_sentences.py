@@ -84,19 +84,16 @@ def test_the_pace_is_read_off_the_speed(speed, expected):
 
 def test_a_sentence_names_side_tightness_distance_and_angle():
     future = bend(-80.0, 22.0, 40.0, 12.0)
-    text = sentence(Jp20261().label(future), features(future), language="en", choice=1)
+    text = sentence(Jp20261().label(future), features(future), language="en", choice=0)
 
-    assert (
-        text
-        == "Hold the speed for the sharp right curve in about 20 m, since the road bends right by about 30 degrees."
-    )
+    assert text == "Right curve in about 20 m, sharp, about 30 degrees: hold the speed."
 
 
 def test_a_japanese_sentence_does_too():
     future = driven(lambda s: np.where(s > 30, 1 / 50, 0.0), lambda t: 14 - t)
     text = sentence(Jp20261().label(future), features(future), language="ja", choice=0)
 
-    assert text == "約30m先のきつい左カーブに合わせて減速する。"
+    assert text == "約30m先から左に約45度曲がるきついカーブなので、減速する。"
 
 
 def test_a_curve_of_another_definition_has_a_sentence_too():

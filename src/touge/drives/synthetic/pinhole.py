@@ -28,7 +28,7 @@ LOOKS = {
     "front_tele": 0.0,
 }
 #: Field of view of the synthetic cameras unless the world says otherwise, degrees.
-FIELD_OF_VIEW = 70.0
+FIELD_OF_VIEW = 50.0
 #: Field of view of the tele cameras, degrees (the 30 of PhysicalAI-AV); the others take the world's.
 TELE_DEG = 30.0
 

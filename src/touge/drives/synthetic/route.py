@@ -40,19 +40,19 @@ def route(style: Style, length: float, rng: np.random.Generator) -> Centreline:
 
 
 def _mountain(heading: float, rng: np.random.Generator) -> list[Piece]:
-    """Return a bend, half of the time straight out of the one before, so that S-curves are common."""
-    hairpin = rng.random() < 0.15
-    radius = rng.uniform(16, 30) if hairpin else _log_uniform(rng, 35, 260)
-    angle = math.radians(rng.uniform(70, 150) if hairpin else rng.uniform(25, 85))
+    """Return a bend, tight as on a pass, and what lies before it."""
+    hairpin = rng.random() < 0.05
+    radius = rng.uniform(16, 30) if hairpin else _log_uniform(rng, 30, 80)
+    angle = math.radians(rng.uniform(70, 150) if hairpin else rng.uniform(35, 75))
     return _gap(rng) + bend(radius, _turned(heading, angle, rng))
 
 
 def _gap(rng: np.random.Generator) -> list[Piece]:
-    """Return what lies between two bends: often nothing, now and then a straight longer than a window."""
+    """Return what lies between two bends: now and then nothing (an S-curve), mostly a straight of a window's length."""
     chance = rng.random()
-    if chance < 0.5:
+    if chance < 0.1:
         return []
-    return straight(rng.uniform(15, 80) if chance < 0.85 else rng.uniform(100, 220))
+    return straight(rng.uniform(50, 100) if chance < 0.6 else rng.uniform(90, 140))
 
 
 def _city(heading: float, rng: np.random.Generator) -> list[Piece]:
@@ -67,7 +67,7 @@ def _city(heading: float, rng: np.random.Generator) -> list[Piece]:
 def _arterial(heading: float, rng: np.random.Generator) -> list[Piece]:
     """Return a long straight and a wide bend."""
     angle = math.radians(rng.uniform(20, 50))
-    return straight(rng.uniform(150, 400)) + bend(_log_uniform(rng, 150, 460), _turned(heading, angle, rng))
+    return straight(rng.uniform(100, 250)) + bend(_log_uniform(rng, 100, 250), _turned(heading, angle, rng))
 
 
 _NEXT: dict[Style, Callable[[float, np.random.Generator], list[Piece]]] = {

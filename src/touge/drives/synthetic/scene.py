@@ -156,27 +156,26 @@ def _side(style: Style, half_width: float, rng: np.random.Generator) -> Side:
     rail = half_width + rng.uniform(0.2, 0.5)
     if style is Style.CITY:
         return Side(half_width + rng.uniform(2.5, 5), rng.uniform(5, 10), 0.5, _varied(CONCRETE, rng), 11.0, 0.3, None)
-    far = half_width + rng.uniform(3.5, 8)
-    if style is Style.MOUNTAIN and rng.random() < 0.4:
-        return Side(half_width + rng.uniform(1.2, 2.5), rng.uniform(3, 7), 0.3, _varied(ROCK, rng), 3.0, 1.0, None)
-    railed = rail if rng.random() < 0.75 else None
-    return Side(far, rng.uniform(3, 8), 0.6, _varied(FOREST, rng), 2.5, 1.0, railed)
+    wall = half_width + rng.uniform(1.5, 3.5)
+    if style is Style.MOUNTAIN and rng.random() < 0.2:
+        return Side(wall, rng.uniform(3, 7), 0.3, _varied(ROCK, rng), 3.0, 1.0, rail)
+    return Side(wall, rng.uniform(3, 7), 0.4, _varied(FOREST, rng), 2.5, 1.0, rail)
 
 
 def _light(rng: np.random.Generator) -> Light:
+    """Return fair to overcast weather, and a low sun now and then."""
     overcast = rng.random()
-    dusk = rng.random() < 0.2
-    haze = np.array([214, 220, 226]) * (1 - 0.25 * overcast)
-    sky = np.array([110, 156, 214]) * (1 - overcast) + np.array([176, 180, 186]) * overcast
-    tint = (1.06, 0.97, 0.84) if dusk else (1.0, 1.0, 1.0)
+    low_sun = rng.random() < 0.2
+    haze = np.array([206, 212, 218]) * (1 - 0.1 * overcast)
+    sky = np.array([128, 164, 206]) * (1 - overcast) + np.array([154, 172, 194]) * overcast
     return Light(
         sky=_rgb(sky),
         haze=_rgb(haze),
-        visibility=float(rng.uniform(250, 900)),
-        gain=float(rng.uniform(0.5, 0.75) if dusk else rng.uniform(0.8, 1.15)),
-        tint=tint,
-        shade=float(0.35 * (1 - overcast)),
-        noise=float(rng.uniform(2, 5)),
+        visibility=float(rng.uniform(500, 800)),
+        gain=float(rng.uniform(0.77, 0.87) if low_sun else rng.uniform(0.89, 1.03)),
+        tint=(1.02, 0.99, 0.94) if low_sun else (1.0, 1.0, 1.0),
+        shade=float(0.15 * (1 - overcast)),
+        noise=float(rng.uniform(2, 3.5)),
     )
 
 

@@ -32,14 +32,16 @@ class Driver:
         lateral: Most lateral acceleration, m/s^2. 2 to 3 is what passengers accept.
         accelerate: Most acceleration, m/s^2.
         brake: Most deceleration, m/s^2.
+        unsteady: How far the speed on straights drifts from the limit, as a share of it.
         wander: Amplitude of the drift in the lane, metres.
-        phase: Where in the drift the drive begins, radians.
+        phase: Where in both drifts the drive begins, radians.
     """
 
     limit: float = 14.0
     lateral: float = 2.5
     accelerate: float = 1.5
     brake: float = 2.0
+    unsteady: float = 0.0
     wander: float = 0.12
     phase: float = 0.0
 
@@ -128,7 +130,8 @@ def speed_profile(path: Floats, kappa: Floats, driver: Driver, stops: tuple[floa
         stops: Path positions where the speed is zero.
     """
     curve = np.sqrt(driver.lateral / np.maximum(np.abs(kappa), 1e-6))
-    bound = np.minimum(curve, driver.limit)
+    drift = (np.sin(path / 29 + 3 * driver.phase) + 0.5 * np.sin(path / 13 + 5 * driver.phase)) / 1.5
+    bound = np.minimum(curve, driver.limit * (1 + driver.unsteady * drift))
     for line in stops:
         bound[np.abs(path - line).argmin()] = 0.0
     squared = _limited(bound**2, np.diff(path), driver.accelerate)

@@ -30,8 +30,8 @@ MARGIN_S = 0.2
 _BEHIND_M, _AHEAD_M = 220.0, 320.0
 #: A drive begins this far into its road at most, metres.
 _START_M = 120.0
-#: Speed limits by style, m/s: 30 to 45, 30 to 45 and 40 to 60 km/h, those of ordinary roads in Japan.
-_LIMITS = {Style.MOUNTAIN: (8.5, 12.5), Style.CITY: (8.5, 12.5), Style.ARTERIAL: (11.0, 16.5)}
+#: Speeds on straights by style, m/s: 30 to 40, 30 to 40 and 30 to 50 km/h, those of narrow roads in Japan.
+_LIMITS = {Style.MOUNTAIN: (8.0, 10.5), Style.CITY: (8.0, 10.5), Style.ARTERIAL: (9.0, 13.0)}
 #: Bends tighter than this are street corners, 1/m.
 _CORNER = 1 / 20
 #: From a zebra crossing back to where the rear axle stops: stop line 4.2 m before it, front overhang, a gap; metres.
@@ -214,6 +214,7 @@ def _driven(road: Centreline, appearance: Scene, plan: DrivePlan, rng: np.random
         lateral=float(rng.uniform(1.8, 2.8)),
         accelerate=float(rng.uniform(1.0, 1.8)),
         brake=float(rng.uniform(1.5, 2.5)),
+        unsteady=0.05,
         wander=float(rng.uniform(0.03, 0.18)),
         phase=float(rng.uniform(0, 2 * np.pi)),
     )

@@ -40,7 +40,7 @@ def test_roads_bend_to_both_sides(style):
 
 
 @pytest.mark.parametrize(
-    ("style", "tightest", "widest"), [(Style.MOUNTAIN, 16, 30), (Style.CITY, 11, 15), (Style.ARTERIAL, 150, 460)]
+    ("style", "tightest", "widest"), [(Style.MOUNTAIN, 16, 30), (Style.CITY, 11, 15), (Style.ARTERIAL, 100, 250)]
 )
 def test_the_tightest_bend_is_that_of_the_style(style, tightest, widest):
     kappa = route(style, 5000, np.random.default_rng(2)).kappa
