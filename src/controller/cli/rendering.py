@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: In place of the run record's uid, which the API server gives.
 UNKNOWN_UID = "00000000-0000-0000-0000-000000000000"
+NOTE = "# As sent, but for the owner's uid: the run record's is known once Kubernetes has made it."
 
 
 def rendered(plan: Plan, done: frozenset[Task], templates: Mapping[str, Template]) -> list[Object]:
