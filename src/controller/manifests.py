@@ -165,7 +165,7 @@ def _failing(policy: Object) -> Object:
 
 
 def _pod(attempt: Attempt, template: Template, owner: Owner, need: Need | None) -> Object:
-    given = template.pod.get("metadata") or {}
+    given = template.pod.get("metadata", {})
     metadata = {
         "labels": untracked(given.get("labels")) | _labels(attempt),
         "annotations": untracked(given.get("annotations")),

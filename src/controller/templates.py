@@ -67,7 +67,7 @@ def read_templates(documents: Iterable[Mapping[str, Any]]) -> dict[str, Template
         if name in found:
             wrong.append(f"{name}: there are two of it")
         try:
-            found[name] = _read(name, document)
+            found[name] = _read(name, _without_nulls(document))
         except SettingsError as error:
             wrong.append(str(error))
     if wrong:
@@ -98,7 +98,7 @@ def _read(name: str, document: Mapping[str, Any]) -> Template:
         wrong = _pod_problems(pod["spec"])
     except (KeyError, TypeError):
         raise SettingsError(f"{name}: no spec.jobTemplate.spec.template with named containers") from None
-    metadata = job.get("metadata") or {}
+    metadata = job.get("metadata", {})
     annotations = untracked(metadata.get("annotations"))
     placement, unplaced = _placement(annotations.pop(PLACEMENT, None))
     wrong += unplaced
@@ -112,6 +112,13 @@ def _read(name: str, document: Mapping[str, Any]) -> Template:
         pod=pod,
         placement=placement,
     )
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return the document without keys that hold null, which Helm leaves and the API server would drop."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _placement(text: str | None) -> tuple[Placement | None, list[str]]:
@@ -128,5 +135,5 @@ def _pod_problems(pod: Mapping[str, Any]) -> list[str]:
         names = ", ".join(container["name"] for container in pod["containers"])
         return [f"no container named {STAGE} (it has {names})"]
     stage = stage_of(pod)
-    told = any(variable["name"] == STORE for variable in stage.get("env") or ())
+    told = any(variable["name"] == STORE for variable in stage.get("env", ()))
     return [] if told or stage.get("envFrom") else [f"its container sets no {STORE}; set storage in the chart's values"]

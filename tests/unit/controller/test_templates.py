@@ -81,3 +81,12 @@ def test_a_template_without_a_stage_or_a_store_says_so():
 def test_one_template_given_twice_is_refused():
     with pytest.raises(SettingsError, match="train-lora: there are two of it"):
         read_templates([cronjob("train-lora"), cronjob("train-lora")])
+
+
+def test_keys_that_helm_leaves_empty_are_as_if_they_were_not_there():
+    empty = cronjob("curate")
+    pod = empty["spec"]["jobTemplate"]["spec"]["template"]
+    pod["spec"] |= {"volumes": None, "tolerations": None, "affinity": None, "nodeSelector": None}
+    pod["spec"]["containers"][0] |= {"volumeMounts": None}
+
+    assert read_templates([empty]) == read_templates([cronjob("curate")])
