@@ -12,7 +12,7 @@ help:
 	@echo "make demo     the whole pipeline on a tiny model: curate, tune, evaluate, and a report to open"
 	@echo "make test     every test; no GPU, no network"
 	@echo "make check    lint, types, import contracts"
-	@echo "make goldens  the model against the reference's vectors"
+	@echo "make goldens  the recorded manifests anew, and the model against the reference's vectors"
 	@echo "make schema   jobs/schema.json anew, after a change of the recipe"
 
 setup: $(STAMP)
@@ -38,6 +38,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 goldens: $(STAMP)
+	$(BIN)/python tests/support/manifest_goldens.py
 	$(BIN)/python -m pytest tests/golden_model
 
 schema: $(STAMP)

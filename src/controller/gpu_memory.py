@@ -1,17 +1,17 @@
 """How much GPU memory each method needs, so that a plan can say it and a node can be chosen by it.
 
-Read by `plan` (the verb) and by placement. Pure. The figures are sizes of cards as sold, in decimal
-GB: the smallest card that a method is built for (README, table of methods).
+Read by `plan` (the verb) and by placement. Pure. The figures are the table's (`placement.yaml`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from controller.hardware import TABLE
 from touge.contract.recipe import Recipe
 
 #: Smallest card by training method, decimal GB.
-METHOD_GB: Mapping[str, int] = {"full": 80, "lora": 24, "qlora": 12}
+METHOD_GB: Mapping[str, int] = {name: method.gpu_memory for name, method in TABLE.methods.items()}
 
 #: Stages that run the model.
 GPU_STAGES = frozenset({"train", "evaluate-map"})

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import CliPositionalArg
 
-from controller.cli.verb import Tools, Verb, table
+from controller.cli.verb import Tools, UsageError, Verb, table
 
 if TYPE_CHECKING:
     from controller.follow import Desk
@@ -25,14 +25,32 @@ class Plan(Verb):
     overrides: Overrides = Field(
         [], validation_alias=AliasChoices("set"), description="key.path=value; may be repeated"
     )
+    render: bool = Field(False, description="print the Kubernetes objects instead, as they would be sent")
+    templates: Path | None = Field(
+        None, description="folder of the chart's rendered templates, for --render: helm template --output-dir"
+    )
 
     def run(self, tools: Tools) -> int:
-        """Print the plan."""
+        """Print the plan, or what it would send to Kubernetes."""
         from controller.cli.recipes import plan_recipe
 
+        if self.render != (self.templates is not None):
+            raise UsageError("--render and --templates DIR go together; `helm template --output-dir DIR` fills one")
         plan, _ = plan_recipe(self.recipe, self.overrides)
+        if self.templates:
+            return self._render(plan, tools.desk(), self.templates)
         rows = plan_rows(plan, tools.desk())
         self.say(_text(plan, rows), plan.model_dump(mode="json", by_alias=True) | {"outlook": rows})
+        return 0
+
+    def _render(self, plan: ThePlan, desk: Desk, folder: Path) -> int:
+        from controller.cli.rendering import NOTE, read_documents, rendered, to_yaml
+        from controller.facts import committed_tasks
+        from controller.templates import read_templates
+
+        templates = read_templates(read_documents(folder))
+        objects = rendered(plan, committed_tasks(plan, desk.store), templates)
+        self.say(f"{NOTE}\n{to_yaml(objects)}", objects)
         return 0
 
 

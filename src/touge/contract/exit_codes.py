@@ -62,6 +62,10 @@ RULES = (
     Rule(143, "Terminated", Consequence.RESUME, "terminated before a checkpoint could be written"),
 )
 
+#: How Python itself ends: an uncaught error or wrong usage, and 120 where the output could not be flushed
+#: (https://docs.python.org/3/library/sys.html#sys.exit).
+UNCAUGHT = (*range(1, 10), 120)
+
 _BY_CODE = {rule.code: rule for rule in RULES}
 
 

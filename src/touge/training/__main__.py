@@ -11,6 +11,7 @@ from touge.contract import environment
 from touge.contract.errors import SettingsError, TougeError
 from touge.stage import StageContext, Work, main, now_us
 from touge.training.launch import GRACE, Layout, RankRecord, die_with_parent, launch
+from touge.training.meeting import await_node_0
 
 _RANK, _LOCAL_RANK = "RANK", "LOCAL_RANK"
 
@@ -52,6 +53,8 @@ def _as_launcher(layout: Layout) -> int:
     records.mkdir(parents=True, exist_ok=True)
     for left in records.iterdir():
         left.unlink()
+    if layout.node:
+        await_node_0(layout.endpoint)
     code, message = launch([sys.executable, "-m", "touge.training"], layout, records, grace_s=_grace_s())
     if message and (target := os.environ.get(environment.TERMINATION_LOG)):
         Path(target).write_text(message, encoding="utf-8")
