@@ -16,14 +16,20 @@ the embedded store is for trials: controller and stages share one credential, an
 {{- if not .Values.networkPolicy.enabled }}
 networkPolicy.enabled is false: the pods may reach whatever the cluster allows
 {{- end }}
-{{- range $name := list "curate" "train" "evaluate" }}
-{{- if not (index $.Values.images $name).codeDigest }}
-images.{{ $name }}.codeDigest is empty: the image's code cannot be told from the planner's until a stage starts
-{{- end }}
+{{- with include "touge.undigested" . }}
+no images.*.codeDigest of {{ . }}: only a stage that starts can tell whether its code is the planner's
 {{- end }}
 {{- if lookup "v1" "ServiceAccount" .Release.Namespace "default" }}
 {{- include "touge.missing" . }}
 {{- end }}
+{{- end }}
+
+{{- define "touge.undigested" -}}
+{{- $names := list }}
+{{- range $name := list "curate" "train" "evaluate" }}
+{{- if not (index $.Values.images $name).codeDigest }}{{ $names = append $names $name }}{{ end }}
+{{- end }}
+{{- join ", " $names }}
 {{- end }}
 
 {{/* Secrets and ConfigMaps that the values name and the namespace does not have. */}}

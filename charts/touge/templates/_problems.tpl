@@ -9,7 +9,7 @@ What a schema cannot say about values: one line a problem, with what to set. Eac
 
 {{- define "touge.problems.storage" -}}
 {{- with .Values.storage }}
-{{- if and .embedded.enabled (or .uri .endpoint .region .jobsSecret .controllerSecret (eq .credentials "identity")) }}
+{{- if and .embedded.enabled (or .uri .endpoint .region .pathStyle .jobsSecret .controllerSecret (eq .credentials "identity")) }}
 storage.embedded.enabled brings address and credentials of its own: remove the other values of storage
 {{- else if and (not .embedded.enabled) (not .uri) }}
 storage.uri is not set: set it to s3://bucket/prefix, or for a trial storage.embedded.enabled=true

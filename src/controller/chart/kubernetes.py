@@ -32,13 +32,13 @@ Size = Annotated[str, Field(pattern=f"^{QUANTITY}$")]
 SizeOrNone = Annotated[str, Field(pattern=f"^({QUANTITY})?$")]
 
 #: Domains whose labels the chart sets itself; another value would break selectors, or lose a run's Jobs.
-_OWN_LABELS = "^(app\\.kubernetes\\.io|helm\\.sh|touge)/"
+_OWN_LABELS = r"^(app\.kubernetes\.io|helm\.sh|touge)/"
 Labels = Annotated[
     dict[str, str],
     WithJsonSchema(
         {
             "type": "object",
-            "propertyNames": {"not": {"pattern": _OWN_LABELS}},
+            "patternProperties": {_OWN_LABELS: False},
             "additionalProperties": {"type": "string", "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"},
         }
     ),

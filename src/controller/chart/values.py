@@ -201,7 +201,7 @@ class Stage(Part):
     env: list[Variable] = Field([], examples=[[_VARIABLE]])
     volumes: list[Volume] = Field([], examples=[[{"name": "cache", "persistentVolumeClaim": {"claimName": "cache"}}]])
     volume_mounts: list[Mount] = Field([], examples=[[{"name": "cache", "mountPath": "/cache"}]])
-    resources: Resources = Field(Resources(), examples=[_RESOURCES])
+    resources: Resources = Field(Resources(), examples=[{"limits": {"ephemeral-storage": "5Gi"}}])
     scratch: Scratch = Scratch()
     shared_memory: Size = Field("", examples=["3Gi"])
     grace_period_seconds: Annotated[int, Field(ge=30)] = Field(30, examples=[240])
