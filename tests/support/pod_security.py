@@ -40,8 +40,7 @@ def _of_container(container: dict[str, Any], pod: dict[str, Any]) -> Iterator[st
         "privileged": own.get("privileged", False),
         "root": both.get("runAsNonRoot") is not True or both.get("runAsUser", 1) == 0,
         "seccomp": both.get("seccompProfile", {}).get("type") not in _SECCOMP,
-        "capabilities": capabilities.get("drop") != ["ALL"]
-        or set(capabilities.get("add", ())) - {"NET_BIND_SERVICE"},
+        "capabilities": capabilities.get("drop") != ["ALL"] or set(capabilities.get("add", ())) - {"NET_BIND_SERVICE"},
         "host port": any("hostPort" in port for port in container.get("ports", ())),
         "writable root": own.get("readOnlyRootFilesystem") is not True,
     }
