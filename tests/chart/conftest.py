@@ -1,17 +1,9 @@
-"""All of these call the `helm` binary; where there is none, they are skipped with a word on how to get it."""
+"""Two installs that most tests look at."""
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
-from helm import EVERYTHING, TRIAL, WHY_SKIPPED, rendered
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _helm():
-    if shutil.which("helm") is None:
-        pytest.skip(WHY_SKIPPED)
+from helm import EVERYTHING, TRIAL, rendered
 
 
 @pytest.fixture(scope="session")

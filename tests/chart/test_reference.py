@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import pytest
 import yaml
-from helm import CHART, ROOT
+from helm import CHART, ROOT, template
 
 from controller.chart.reference import Entry, entries, schema_text, with_tables
 
@@ -21,6 +22,13 @@ def test_the_schema_is_that_of_the_types():
 
 def test_the_readmes_tables_are_those_of_the_values():
     assert with_tables(README, VALUES) == README, "make schema"
+
+
+def test_the_readmes_example_can_be_installed():
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    done = template(yaml.safe_load(example))
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_chart_application_and_package_are_of_one_version():

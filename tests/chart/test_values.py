@@ -98,6 +98,22 @@ def test_every_value_that_must_be_there_has_a_default_and_so_has_every_stage():
     assert set(DEFAULTS["jobs"]) == stage
 
 
+@pytest.mark.parametrize("path", sorted(CHART.glob("templates/**/*.*")), ids=lambda path: path.name)
+def test_a_template_reads_no_value_that_is_not_there(path):
+    used = set(re.findall(r"\.Values\.([A-Za-z.]+\b)", path.read_text("utf-8")))
+
+    assert [place for place in used if not has_default(place.split("."))] == []
+
+
+def has_default(keys: list[str]) -> bool:
+    node: Any = DEFAULTS
+    for key in keys:
+        if not isinstance(node, dict) or key not in node:
+            return False
+        node = node[key]
+    return True
+
+
 def test_no_mapping_is_open_but_where_kubernetes_names_the_keys():
     open_ones = [name for name, item in SCHEMA["$defs"].items() if item.get("additionalProperties") is not False]
 

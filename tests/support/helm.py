@@ -1,4 +1,7 @@
-"""The `helm` binary at work on our chart: values in, Kubernetes objects or the refusal's words out."""
+"""The `helm` binary at work on our chart: values in, Kubernetes objects or the refusal's words out.
+
+Where there is no such binary, a test that calls it is skipped with a word on how to get it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +20,7 @@ CHART = ROOT / "charts" / "touge"
 VALUES = ROOT / "tests" / "chart" / "values"
 #: What a cluster with every optional part has.
 APIS = ("kueue.x-k8s.io/v1beta1", "monitoring.coreos.com/v1")
-WHY_SKIPPED = "no `helm` on PATH; `go install helm.sh/helm/v4/cmd/helm@v4.3.1` builds it"
+_WHY_SKIPPED = "no `helm` on PATH; `go install helm.sh/helm/v4/cmd/helm@v4.3.1` builds it"
 
 
 def read_values(name: str) -> dict[str, Any]:
@@ -40,7 +44,10 @@ def setting(path: str, value: Any, base: dict[str, Any] = TRIAL) -> dict[str, An
 
 def helm(*arguments: str, values: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
     """Run helm, with values as it would be given a file of them; no cluster is asked."""
-    command = [shutil.which("helm") or "helm", *arguments, *(["--values", "-"] if values is not None else [])]
+    binary = shutil.which("helm")
+    if binary is None:
+        pytest.skip(_WHY_SKIPPED)
+    command = [binary, *arguments, *(["--values", "-"] if values is not None else [])]
     environ = {"PATH": "", "HOME": "/nonexistent", "KUBECONFIG": "/dev/null"}
     given = json.dumps(values) if values is not None else ""
     return subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environ)
