@@ -13,7 +13,7 @@ help:
 	@echo "make test     every test; no GPU, no network"
 	@echo "make check    lint, types, import contracts"
 	@echo "make goldens  the recorded manifests anew, and the model against the reference's vectors"
-	@echo "make schema   jobs/schema.json anew, after a change of the recipe"
+	@echo "make schema   what is generated of recipe and chart anew, after a change of either"
 
 setup: $(STAMP)
 
@@ -43,3 +43,4 @@ goldens: $(STAMP)
 
 schema: $(STAMP)
 	$(BIN)/python -m controller schema > jobs/schema.json
+	$(BIN)/python -m controller.chart charts/touge
