@@ -15,7 +15,11 @@ _REFERENCE = "alpamayo_r1"
 
 @dataclass(frozen=True, slots=True)
 class TinySizes:
-    """What differs from the release. Pixels are those of one frame; `max_freq` in cycles a normalised action."""
+    """What differs from the release. Pixels are those of one frame; `max_freq` in cycles a normalised action.
+
+    One step of the flow, for every further one adds spread where the velocity is learnt in minutes
+    (docs/decisions/003).
+    """
 
     hidden: int = 96
     mlp: int = 256
@@ -34,6 +38,7 @@ class TinySizes:
     initializer_range: float = 0.06
     accel_std: float = 1.0
     curvature_std: float = 0.02
+    flow_steps: int = 1
 
 
 def tiny_document(tokenizer: Tokenizer, sizes: TinySizes) -> dict[str, Any]:
@@ -80,7 +85,7 @@ def tiny_document(tokenizer: Tokenizer, sizes: TinySizes) -> dict[str, Any]:
             "num_fourier_feats": 20,
         },
         "action_out_proj_cfg": {"_target_": "Linear"},
-        "diffusion_cfg": {"_target_": "FlowMatching", "num_inference_steps": 10},
+        "diffusion_cfg": {"_target_": "FlowMatching", "num_inference_steps": sizes.flow_steps},
         "traj_tokenizer_cfg": {
             "_target_": "DiscreteTrajectoryTokenizer",
             "action_space_cfg": space,

@@ -78,7 +78,7 @@ def make_base(drives: Path, folder: Path, work: Path, *, seed: int, training: Ma
 def _curated(drives: Path, base: Path, work: Path, settings: Mapping[str, Any]) -> Artifact:
     """Return the drives' windows with the words of templates."""
     source = {"format": "physical-ai-av", "uri": f"file://{drives}"}
-    words = {"straight": "template", "phrasings": 1}
+    words = {"straight": "template", "phrasings": 3}
     pipeline = Pipeline.of(_recipe(base, settings, {"drives": [source], "reasoning": words}), work)
     pipeline.run("curate-map", curate_map)
     return pipeline.run("curate", curate)
