@@ -52,7 +52,7 @@ def _gap(rng: np.random.Generator) -> list[Piece]:
     chance = rng.random()
     if chance < 0.1:
         return []
-    return straight(rng.uniform(50, 100) if chance < 0.6 else rng.uniform(90, 140))
+    return straight(rng.uniform(50, 100) if chance < 0.6 else rng.uniform(100, 170))
 
 
 def _city(heading: float, rng: np.random.Generator) -> list[Piece]:

@@ -214,7 +214,7 @@ def _driven(road: Centreline, appearance: Scene, plan: DrivePlan, rng: np.random
         lateral=float(rng.uniform(1.8, 2.8)),
         accelerate=float(rng.uniform(1.0, 1.8)),
         brake=float(rng.uniform(1.5, 2.5)),
-        unsteady=0.05,
+        unsteady=0.08,
         wander=float(rng.uniform(0.03, 0.18)),
         phase=float(rng.uniform(0, 2 * np.pi)),
     )

@@ -57,6 +57,13 @@ def test_a_vehicle_keeps_to_its_lane():
     assert np.abs(motion.xy[:, 1] - 1.75).max() <= 0.16
 
 
+def test_an_unsteady_driver_drifts_around_the_limit_by_that_share():
+    speed = drive(ALONG, Driver(limit=12.0, unsteady=0.1), Manoeuvres(1.5), start=10, seconds=20).speed
+
+    assert 12.0 * 0.89 <= speed.min() < 11.5
+    assert 12.5 < speed.max() <= 12.0 * 1.11
+
+
 def test_a_vehicle_stands_at_the_stop_line():
     motion = drive(ALONG, STEADY, Manoeuvres(1.5, stops=((100.0, 4.0),)), start=10, seconds=20)
 
