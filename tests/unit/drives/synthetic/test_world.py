@@ -108,7 +108,7 @@ def test_half_of_the_windows_are_curves_and_a_third_is_straight():
     found = labels_of(WorldSpec(seed=11, drives=60))
     total = sum(found.values())
 
-    assert 0.45 <= (found["curve"] + found["s_curve"]) / total <= 0.62
-    assert 0.28 <= found["straight"] / total <= 0.42
+    assert 0.4 <= (found["curve"] + found["s_curve"]) / total <= 0.62
+    assert 0.3 <= found["straight"] / total <= 0.5
     assert found["ambiguous"] / total <= 0.08
     assert min(found[kind] for kind in ("turn", "lane_change", "s_curve")) > 0
