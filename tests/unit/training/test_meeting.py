@@ -25,16 +25,51 @@ def endpoint(server):
     return f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_node_that_listens_is_met_at_once(node_0):
-    node_0.listen()
+def met(server):
+    """Return whether a connection has come in."""
+    server.settimeout(1)
+    try:
+        server.accept()[0].close()
+    except TimeoutError:
+        return False
+    return True
 
-    await_node_0(endpoint(node_0), patience_s=0)
+
+class Dialled:
+    """Connects for real and keeps how each attempt ended."""
+
+    def __init__(self):
+        self.refused = []
+
+    def __call__(self, address, timeout):
+        try:
+            connection = socket.create_connection(address, timeout)
+        except OSError:
+            self.refused.append(True)
+            raise
+        self.refused.append(False)
+        return connection
+
+
+def test_a_node_that_listens_is_met_at_the_first_attempt(node_0):
+    node_0.listen()
+    dialled = Dialled()
+
+    await_node_0(endpoint(node_0), patience_s=0, dial=dialled)
+
+    assert dialled.refused == [False]
+    assert met(node_0)
 
 
 def test_a_node_that_comes_late_is_waited_for(node_0):
+    dialled = Dialled()
     threading.Timer(0.2, node_0.listen).start()
 
-    await_node_0(endpoint(node_0), patience_s=30)
+    await_node_0(endpoint(node_0), patience_s=30, dial=dialled)
+
+    assert dialled.refused[0]
+    assert not dialled.refused[-1]
+    assert met(node_0)
 
 
 def test_a_name_that_is_not_known_yet_is_looked_up_again(node_0):
