@@ -29,6 +29,7 @@ from controller.chart.kubernetes import (
     Variable,
     Volume,
 )
+from controller.placement import Family
 
 
 def _example(value: Any) -> Any:
@@ -36,7 +37,6 @@ def _example(value: Any) -> Any:
 
 
 Memory = Annotated[str, Field(pattern="^([1-9][0-9]*GB)?$")]
-Family = Literal["gpu-feature-discovery", "karpenter", "eks", "coreweave", "gke"]
 _RESOURCES = {"requests": {"cpu": "3", "memory": "5Gi"}, "limits": {"memory": "5Gi"}}
 _TOLERATION = {"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}
 _VARIABLE = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
