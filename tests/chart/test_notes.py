@@ -44,7 +44,7 @@ def test_they_lead_to_the_trials_store(trial_notes):
 
 def test_they_say_how_to_remove_it_and_what_stays(trial_notes):
     assert "helm uninstall touge -n roads" in trial_notes
-    assert "python -m controller delete --all" in trial_notes
+    assert "python -m controller delete RUN" in trial_notes
 
 
 def test_they_say_how_retraining_begins_until_it_has_begun(trial_notes):
