@@ -1,6 +1,7 @@
 """The `helm` binary at work on our chart: values in, Kubernetes objects or the refusal's words out.
 
-Where there is no such binary, a test that calls it is skipped with a word on how to get it.
+It is taken from PATH, or where the test cluster's binaries lie; without it a test that calls it is skipped with a word
+on how to get it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import binaries
 import pytest
 import yaml
 
@@ -20,7 +22,7 @@ CHART = ROOT / "charts" / "touge"
 VALUES = ROOT / "tests" / "chart" / "values"
 #: What a cluster with every optional part has.
 APIS = ("kueue.x-k8s.io/v1beta1", "monitoring.coreos.com/v1")
-_WHY_SKIPPED = "no `helm` on PATH; `go install helm.sh/helm/v4/cmd/helm@v4.3.1` builds it"
+_WHY_SKIPPED = f"no `helm` on PATH; {binaries.HOW}, or `go install helm.sh/helm/v4/cmd/helm@v4.3.1`"
 
 
 def read_values(name: str) -> dict[str, Any]:
@@ -44,13 +46,18 @@ def setting(path: str, value: Any, base: dict[str, Any] = TRIAL) -> dict[str, An
 
 def helm(*arguments: str, values: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
     """Run helm, with values as it would be given a file of them; no cluster is asked."""
-    binary = shutil.which("helm")
-    if binary is None:
-        pytest.skip(_WHY_SKIPPED)
-    command = [binary, *arguments, *(["--values", "-"] if values is not None else [])]
+    command = [found(), *arguments, *(["--values", "-"] if values is not None else [])]
     environ = {"PATH": "", "HOME": "/nonexistent", "KUBECONFIG": "/dev/null"}
     given = json.dumps(values) if values is not None else ""
     return subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environ)
+
+
+def found() -> str:
+    """Return the binary on PATH or of the test cluster; without either the test is skipped."""
+    binary = shutil.which("helm") or binaries.binary("helm")
+    if binary is None:
+        pytest.skip(_WHY_SKIPPED)
+    return str(binary)
 
 
 def template(values: dict[str, Any], *arguments: str, release: str = "touge", apis: tuple[str, ...] = APIS) -> Any:
