@@ -68,7 +68,7 @@ def installed(chart, name):
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
     """Return what each traced install said and which marks it ran, those of earlier ones left out; and every line."""
-    known, found = set(), {}
+    known, found = frozenset(), {}
     for name in INSTALLS:
         chart, told = traced(tmp_path_factory.mktemp("traced"), known)
         found[name], run = installed(chart, name)

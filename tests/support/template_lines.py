@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ _ACTION_OF_A_MARK = f'{{{{{{{{ $_ := lookup "v1" "ConfigMap" "{_NAMESPACE}" "{{}
 _OPENING = ("if ", "with ", "range ", "define ", "block ")
 
 
-def traced(folder: Path, known: Set[str] = frozenset()) -> tuple[Path, dict[str, str]]:
+def traced(folder: Path, known: frozenset[str] = frozenset()) -> tuple[Path, dict[str, str]]:
     """Write a chart that tells which of its lines are run; return it, and by which mark each line is told.
 
     Lines are called `file:number`. Those without a condition between them share a mark.
@@ -35,14 +35,12 @@ def traced(folder: Path, known: Set[str] = frozenset()) -> tuple[Path, dict[str,
     told: dict[str, str] = {}
     for path in sorted(chart.glob("templates/**/*.*")):
         name, text = path.relative_to(chart / "templates").as_posix(), path.read_text("utf-8")
-        marks: dict[int, str] = {}
+        marks, mark = {}, ""
         for line in _lines(text, every=not name.startswith("_")):
-            if line.follows and told:
-                told[f"{name}:{line.number}"] = mark
-                continue
-            mark = f"{name}:{line.number}".replace("/", "..")
+            if not line.follows:
+                mark = f"{name}:{line.number}".replace("/", "..")
             told[f"{name}:{line.number}"] = mark
-            if mark not in known:
+            if mark not in known and not line.follows:
                 marks[line.end] = _ACTION_OF_A_MARK.format(mark, "-" if line.trims else "")
         path.write_text(_with(text, marks), "utf-8")
     return chart, told
