@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check goldens schema
+.PHONY: help setup demo test test-cluster check goldens schema
 
 help:
 	@echo "make setup    a virtual environment in $(VENV) with everything that is pinned in constraints.txt"
 	@echo "make demo     the whole pipeline on a tiny model: curate, tune, evaluate, and a report to open"
 	@echo "make test     every test; no GPU, no network"
+	@echo "make test-cluster    the chart and its Jobs on a real Kubernetes; needs root, Go, and what it names; no GPU"
 	@echo "make check    lint, types, import contracts"
 	@echo "make goldens  the recorded manifests anew, and the model against the reference's vectors"
 	@echo "make schema   what is generated of recipe and chart anew, after a change of either"
@@ -30,6 +31,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-cluster: $(STAMP)
+	$(BIN)/python tests/support/binaries.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster
 
 check: $(STAMP)
 	$(BIN)/ruff check .

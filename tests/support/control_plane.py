@@ -14,7 +14,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -81,6 +81,11 @@ class ControlPlane:
         """Return what `kubectl get` found, as a document."""
         return json.loads(self.kubectl("get", *arguments, "--output", "json"))
 
+    def create(self, objects: Iterable[Any], *arguments: str) -> str:
+        """Create objects, and return what kubectl said."""
+        given = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        return self.kubectl("create", "--filename=-", *arguments, given=given)
+
     def run(self, *command: str, given: Any = None, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a command that knows the cluster by KUBECONFIG, where it can reach it."""
         known = {"PATH": os.environ["PATH"], "HOME": str(self.home), "KUBECONFIG": str(self.kubeconfig)}
@@ -130,6 +135,14 @@ class ControlPlane:
         self.daemon("kube-controller-manager", *self._controllers())
         self.daemon("kube-scheduler", *_flags(self._component("kube-scheduler")))
         self.await_account("default")
+
+    def restricted_namespace(self) -> str:
+        """Make a namespace that enforces Pod Security "restricted", and wait until pods can be made in it."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "test-", "labels": labels}}
+        made = self.kubectl("create", "--filename=-", "--output=name", given=wanted).strip().removeprefix("namespace/")
+        self.await_account(made)
+        return made
 
     def await_account(self, namespace: str) -> None:
         """Wait until pods can be made in a namespace: its default service account is there."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from controller.gpu_memory import METHOD_GB
+from controller.placement import Family
+
 #: MiB that a card tells, by what is printed on its box in GB.
 TOLD_MIB = {12: 12_288, 16: 15_360, 24: 22_888, 40: 40_960, 80: 81_559, 141: 143_771}
 GKE_CARD = {
@@ -54,4 +59,39 @@ GKE_SLICE = node("gke", 80) | {"cloud.google.com/gke-gpu-partition-size": "1g.10
 GKE_TIME_SHARED = node("gke", 80) | {
     "cloud.google.com/gke-gpu-sharing-strategy": "time-sharing",
     "cloud.google.com/gke-max-shared-clients-per-gpu": "4",
+}
+#: Nodes of every platform: labels -> the methods that may run there.
+NODES = {
+    **{
+        f"{family}, {size} GB": (node(family, size), {name for name, needed in METHOD_GB.items() if needed <= size})
+        for family in get_args(Family)
+        for size in TOLD_MIB
+        if family != "gke" or size in GKE_CARD
+    },
+    "no label": ({}, set()),
+    "an empty label": ({GFD: ""}, set()),
+    "a label that is no number": ({GFD: "80GB"}, set()),
+    "time-sliced": (discovered(81_559, **TIME_SLICED), set()),
+    "shared by MPS": (discovered(81_559, **MPS), set()),
+    "Karpenter's, time-sliced": (node("karpenter", 80) | discovered(81_559, **TIME_SLICED), set()),
+    "MIG slices of 10 GB": (SLICES_10GB, set()),
+    "MIG slices of 40 GB": (SLICES_40GB, {"lora", "qlora"}),
+    "Karpenter's H100 in slices of 10 GB": (node("karpenter", 80) | SLICES_10GB, set()),
+    "EKS's H100 in slices of 10 GB": (node("eks", 80) | SLICES_10GB, set()),
+    "CoreWeave's H100 in slices of 10 GB": (node("coreweave", 80) | SLICES_10GB, set()),
+    "GKE slice of an H100": (GKE_SLICE, set()),
+    "GKE slice with discovery": (GKE_SLICE | discovered(81_559), set()),
+    "GKE time-shared H100": (GKE_TIME_SHARED, set()),
+    "GKE time-shared H100 with discovery": (GKE_TIME_SHARED | discovered(81_559), set()),
+    "GKE card that nobody knows": ({GKE: "nvidia-of-tomorrow"}, set()),
+    "a driver that is too old": (discovered(81_559) | {"nvidia.com/cuda.driver-version.major": "550"}, set()),
+    "Karpenter's with an old driver": (
+        node("karpenter", 80) | {"nvidia.com/cuda.driver-version.major": "550"},
+        set(),
+    ),
+    "a driver that is newer": (
+        discovered(81_559) | {"nvidia.com/cuda.driver-version.major": "610"},
+        {"full", "lora", "qlora"},
+    ),
+    "a driver that does not tell": ({GFD: "81559"}, {"full", "lora", "qlora"}),
 }

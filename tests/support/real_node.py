@@ -18,8 +18,8 @@ from sandbox import NODE_IP
 from small_images import PAUSE, small_images
 
 NAME = "real"
-#: GPUs that the node claims to have; no pod finds any.
-GPUS = 2
+#: GPUs that the node claims to have, and the memory of one, MiB; no pod finds any.
+GPUS, GPU_MIB = 2, 24_564
 _PODS = "10.98.0.0/24"
 
 
@@ -59,6 +59,7 @@ class RealNode:
             f"--cert-dir={self._home / 'kubelet-certificates'}",
             f"--hostname-override={NAME}",
             f"--node-ip={NODE_IP}",
+            f"--node-labels=nvidia.com/gpu.memory={GPU_MIB}",
         )
 
     def _ready(self) -> bool:

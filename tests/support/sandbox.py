@@ -82,6 +82,11 @@ class Sandbox:
         return ("nsenter", "--target", str(self._first), "--net", "--mount", "--pid", "--")
 
 
+def kernel_settings() -> dict[str, str]:
+    """Return what this machine's kernel is set to, of all that kubelet would set."""
+    return {name: Path("/proc/sys", name).read_text("utf-8").strip() for name in _KERNEL}
+
+
 def missing_for_a_node() -> list[str]:
     """Return what this machine lacks to run a real node: each as a sentence that says what to do."""
     lacking = {package for name, package in _NEEDED.items() if shutil.which(name) is None}

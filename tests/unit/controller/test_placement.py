@@ -7,7 +7,7 @@ from typing import get_args
 
 import gpu_nodes
 import pytest
-from gpu_nodes import GKE_CARD, TOLD_MIB, discovered, node
+from gpu_nodes import NODES, TOLD_MIB, discovered, node
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -22,42 +22,6 @@ from touge.contract.model import problems
 
 FAMILIES = get_args(Family)
 LORA, FULL = Need(24), Need(80)
-
-#: Node labels -> the methods that may run there.
-NODES = {
-    **{
-        f"{family}, {size} GB": (node(family, size), {m for m, needed in METHOD_GB.items() if needed <= size})
-        for family in FAMILIES
-        for size in TOLD_MIB
-        if family != "gke" or size in GKE_CARD
-    },
-    "no label": ({}, set()),
-    "an empty label": ({gpu_nodes.GFD: ""}, set()),
-    "a label that is no number": ({gpu_nodes.GFD: "80GB"}, set()),
-    "time-sliced": (discovered(81_559, **gpu_nodes.TIME_SLICED), set()),
-    "shared by MPS": (discovered(81_559, **gpu_nodes.MPS), set()),
-    "Karpenter's, time-sliced": (node("karpenter", 80) | discovered(81_559, **gpu_nodes.TIME_SLICED), set()),
-    "MIG slices of 10 GB": (gpu_nodes.SLICES_10GB, set()),
-    "MIG slices of 40 GB": (gpu_nodes.SLICES_40GB, {"lora", "qlora"}),
-    "Karpenter's H100 in slices of 10 GB": (node("karpenter", 80) | gpu_nodes.SLICES_10GB, set()),
-    "EKS's H100 in slices of 10 GB": (node("eks", 80) | gpu_nodes.SLICES_10GB, set()),
-    "CoreWeave's H100 in slices of 10 GB": (node("coreweave", 80) | gpu_nodes.SLICES_10GB, set()),
-    "GKE slice of an H100": (gpu_nodes.GKE_SLICE, set()),
-    "GKE slice with discovery": (gpu_nodes.GKE_SLICE | discovered(81_559), set()),
-    "GKE time-shared H100": (gpu_nodes.GKE_TIME_SHARED, set()),
-    "GKE time-shared H100 with discovery": (gpu_nodes.GKE_TIME_SHARED | discovered(81_559), set()),
-    "GKE card that nobody knows": ({gpu_nodes.GKE: "nvidia-of-tomorrow"}, set()),
-    "a driver that is too old": (discovered(81_559) | {"nvidia.com/cuda.driver-version.major": "550"}, set()),
-    "Karpenter's with an old driver": (
-        node("karpenter", 80) | {"nvidia.com/cuda.driver-version.major": "550"},
-        set(),
-    ),
-    "a driver that is newer": (
-        discovered(81_559) | {"nvidia.com/cuda.driver-version.major": "610"},
-        {"full", "lora", "qlora"},
-    ),
-    "a driver that does not tell": ({gpu_nodes.GFD: "81559"}, {"full", "lora", "qlora"}),
-}
 
 
 def affinity(need: Need = LORA, **placement):
