@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 
 import pytest
-from cluster_runs import attempt, chart_templates, plan_for, recorded
+from cluster_runs import attempt, chart_templates, make_account, plan_for, recorded
 from daemons import wait_until
 from real_node import NAME
 from small_images import SHELL
 
 #: A pod that was stopped comes back after Kubernetes' own 10 s.
 PATIENCE_S = 90
-ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "touge-jobs"}}
 
 
 class Runs:
@@ -20,7 +19,7 @@ class Runs:
 
     def __init__(self, plane, namespace):
         self.plane, self.namespace = plane, namespace
-        plane.kubectl("apply", "--namespace", namespace, "--filename=-", given=ACCOUNT)
+        make_account(plane, namespace)
 
     def start(self, stage, script, *, number=1, memory="64Mi", **recipe):
         """Start a stage whose container runs a shell script instead, and return the Job's name."""

@@ -6,7 +6,7 @@ import copy
 import re
 
 import pytest
-from cluster_runs import attempt, chart_templates, plan_for, recorded
+from cluster_runs import attempt, chart_templates, make_account, plan_for, recorded
 from daemons import wait_until
 from fake_nodes import HANG, fake_node
 from gpu_nodes import NODES, node
@@ -32,14 +32,19 @@ def pinned(job, name, **labels):
 
 def judged(plane, namespace, count):
     """Return the pods of so many Jobs once the scheduler has judged each, by their Job's name."""
-    found = {}
+    found, events = {}, ("get", "events", "--namespace", namespace)
 
     def all_judged():
         pods = plane.get("pods", "--namespace", namespace)["items"]
         found.update({pod["metadata"]["labels"]["job-name"]: pod for pod in pods if landed(pod) or refused(pod)})
         return len(found) == count
 
-    wait_until(all_judged, f"{count} pods are judged", seconds=120, told=lambda: f"{len(found)} are")
+    wait_until(
+        all_judged,
+        f"{count} pods are judged",
+        seconds=120,
+        told=lambda: f"{len(found)} are: {plane.kubectl(*events)[-1000:]}",
+    )
     return found
 
 
@@ -57,6 +62,7 @@ def refused(pod):
 def placed(plane):
     """Return what became of each method's Job on each node alone: pods by (node, method), and the Jobs."""
     namespace, nodes = plane.restricted_namespace(), {name: slug(name) for name in NODES}
+    make_account(plane, namespace)
     plane.create(fake_node(nodes[name], NODES[name][0]) for name in NODES)
     jobs = {}
     for method in METHODS:
@@ -102,6 +108,7 @@ def test_the_smallest_fitting_card_is_taken_first_and_the_next_when_it_is_full(f
     names = {size: f"{slug(family)}-{size}" for size in sizes}
     labels = {size: node(family, size) | pool for size in sizes}
     plane.create(fake_node(names[size], labels[size], gpus=1) for size in sizes)
+    make_account(plane, namespace)
     plan, templates = plan_for("lora"), chart_templates(namespace, placement__labels=[family])
     job = hanging(attempt(plan, "train", templates, recorded(plane, plan, namespace))[-1])
     took = []

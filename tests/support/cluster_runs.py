@@ -33,12 +33,17 @@ def chart_templates(namespace: str, **changes: Any) -> dict[str, Template]:
     return read_templates(rendered(values, "--namespace", namespace))
 
 
+def make_account(plane: ControlPlane, namespace: str) -> None:
+    """Make the service account of every stage, as an install would."""
+    plane.create([{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _in(namespace, "touge-jobs")}])
+
+
 def recorded(plane: ControlPlane, plan: Plan, namespace: str) -> Owner:
     """Make the run record that owns the Jobs of a plan, if it is not there, and return it."""
     record = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": plan.run, "namespace": namespace},
+        "metadata": _in(namespace, plan.run),
         "data": {PLAN_KEY: plan.to_json()},
     }
     plane.kubectl("apply", "--filename=-", given=record)
@@ -50,3 +55,7 @@ def attempt(
 ) -> list[dict[str, Any]]:
     """Return the objects of one try of a stage; the Job is the last."""
     return list(render(Attempt(plan, stage, number), templates, owner))
+
+
+def _in(namespace: str, name: str) -> dict[str, str]:
+    return {"name": name, "namespace": namespace}
