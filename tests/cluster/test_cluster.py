@@ -112,14 +112,15 @@ def inside(home):
 def test_a_cluster_whose_owner_is_killed_leaves_no_process_and_the_next_start_removes_its_files(owner):
     process, home = owner
     assert inside(home)
-    assert homes.control_groups(home.name)
+    groups = homes.control_groups(home)
+    assert groups
     process.send_signal(signal.SIGKILL)
     process.wait()
     wait_until(lambda: not inside(home), "its processes are gone", seconds=10, told=lambda: str(inside(home)))
     homes.clear_the_dead()
 
     assert not home.exists()
-    assert homes.control_groups(home.name) == []
+    assert [group for group in groups if group.exists()] == []
 
 
 def test_files_of_a_cluster_that_runs_are_left_alone(plane):

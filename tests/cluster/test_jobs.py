@@ -12,6 +12,8 @@ from small_images import SHELL
 
 #: A pod that was stopped comes back after Kubernetes' own 10 s.
 PATIENCE_S = 90
+#: What a stage does that is told to stop: it leaves with 31.
+AT_WORK = "trap 'exit 31' TERM; sleep 600 & wait"
 
 
 class Runs:
@@ -91,23 +93,31 @@ def runs(plane, namespace):
     return Runs(plane, namespace)
 
 
-@pytest.mark.parametrize(
-    ("code", "end"),
-    [
-        (0, ("Complete", "CompletionsReached")),
-        (1, ("Failed", "PodFailurePolicy")),
-        (10, ("Failed", "PodFailurePolicy")),
-        (13, ("Failed", "PodFailurePolicy")),
-        (30, ("Failed", "BackoffLimitExceeded")),
-        (134, ("Failed", "BackoffLimitExceeded")),
-        (143, ("Failed", "BackoffLimitExceeded")),
-    ],
-)
-def test_an_exit_code_ends_the_job_as_the_table_says(code, end, runs):
-    name = runs.start("curate", f"exit {code}")
+ENDS = {
+    0: ("Complete", "CompletionsReached"),
+    1: ("Failed", "PodFailurePolicy"),
+    10: ("Failed", "PodFailurePolicy"),
+    13: ("Failed", "PodFailurePolicy"),
+    30: ("Failed", "BackoffLimitExceeded"),
+    134: ("Failed", "BackoffLimitExceeded"),
+    143: ("Failed", "BackoffLimitExceeded"),
+}
 
-    assert runs.ended(name)[0] == end
-    assert [state_of(pod)["exitCode"] for pod in runs.pods(name)] == [code]
+
+@pytest.fixture(scope="module")
+def of_each_code(plane):
+    """Return the Jobs of stages that end with each code, all at once, by code."""
+    runs = Runs(plane, plane.restricted_namespace())
+    yield runs, {code: runs.start("curate", f"exit {code}", name=f"code-{code}") for code in ENDS}
+    plane.kubectl("delete", "namespace", runs.namespace, "--wait=false")
+
+
+@pytest.mark.parametrize("code", ENDS)
+def test_an_exit_code_ends_the_job_as_the_table_says(code, of_each_code):
+    runs, names = of_each_code
+
+    assert runs.ended(names[code])[0] == ENDS[code]
+    assert [state_of(pod)["exitCode"] for pod in runs.pods(names[code])] == [code]
 
 
 def test_an_interrupted_stage_gets_another_pod_and_costs_nothing(runs):
@@ -126,7 +136,7 @@ def test_a_stage_that_takes_more_memory_than_it_may_is_killed_and_the_kernel_is_
 
 
 def test_an_evicted_stage_gets_another_pod_and_costs_nothing(runs):
-    name = runs.start("curate", "sleep 600")
+    name = runs.start("curate", AT_WORK)
     pod = runs.running_pod(name)
     eviction = {
         "apiVersion": "policy/v1",
@@ -143,12 +153,25 @@ def test_an_evicted_stage_gets_another_pod_and_costs_nothing(runs):
     assert "failed" not in runs.job(name)["status"]
 
 
-def test_a_pod_that_somebody_deletes_counts_as_a_failure(runs):
-    name = runs.start("curate", "sleep 600")
+def deleted(runs, script):
+    """Start a stage, delete its pod as somebody with kubectl would, and return the Job's and the pod's name."""
+    name = runs.start("curate", script)
     pod = runs.running_pod(name)
     runs.plane.kubectl("delete", "pod", pod, "--namespace", runs.namespace, "--grace-period=1")
+    return name, pod
+
+
+def test_a_pod_that_somebody_deletes_counts_as_a_failure(runs):
+    name, _ = deleted(runs, "exec sleep 600")
 
     assert runs.ended(name)[0] == ("Failed", "BackoffLimitExceeded")
+
+
+def test_a_pod_that_somebody_deletes_costs_nothing_where_the_stage_leaves_as_interrupted(runs):
+    name, pod = deleted(runs, AT_WORK)
+    wait_until(lambda: runs.running_pod(name) != pod, "another pod runs", seconds=PATIENCE_S)
+
+    assert "failed" not in runs.job(name)["status"]
 
 
 def test_bad_data_fails_its_shard_alone(runs):
@@ -160,7 +183,7 @@ def test_bad_data_fails_its_shard_alone(runs):
 
 
 def test_a_wrong_recipe_fails_all_shards_at_once(runs):
-    name = runs.start("curate-map", '[ "$JOB_COMPLETION_INDEX" = 0 ] && exit 10; exec sleep 600', curate=sharded(2))
+    name = runs.start("curate-map", '[ "$JOB_COMPLETION_INDEX" = 0 ] && exit 10; ' + AT_WORK, curate=sharded(2))
 
     assert runs.ended(name)[0] == ("Failed", "PodFailurePolicy")
 
@@ -171,7 +194,7 @@ def sharded(count):
 
 def test_of_several_nodes_who_is_lost_takes_all_with_it(runs):
     name = runs.start(
-        "train", '[ "$JOB_COMPLETION_INDEX" = 1 ] && exit 30; exec sleep 600', resources={"nodes": 2, "gpus": 1}
+        "train", '[ "$JOB_COMPLETION_INDEX" = 1 ] && exit 30; ' + AT_WORK, resources={"nodes": 2, "gpus": 1}
     )
     end, status = runs.ended(name)
 
@@ -212,7 +235,7 @@ def test_what_a_stage_says_at_its_end_is_in_its_pods_status(runs):
 
 
 def test_a_run_that_is_deleted_takes_its_jobs_with_it(runs):
-    name = runs.start("curate", "sleep 600")
+    name = runs.start("curate", AT_WORK)
     runs.running_pod(name)
     runs.plane.kubectl("delete", "configmap", plan_for().run, "--namespace", runs.namespace)
 

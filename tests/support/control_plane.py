@@ -45,6 +45,7 @@ class ControlPlane:
     """
 
     def __init__(self, sandbox: Sandbox | None = None) -> None:
+        self._sandbox = sandbox
         self.within = sandbox.within if sandbox else ()
         self._port = 443 if sandbox else _free_port()
         self.server = f"https://{SERVICE_IP if sandbox else '127.0.0.1'}:{self._port}"
@@ -201,6 +202,8 @@ class ControlPlane:
         return {"kubeconfig": kubeconfig, "leader-elect": "false", "secure-port": 0}
 
     def _kill_all(self) -> None:
+        if self._sandbox:
+            self._sandbox.end()
         for daemon in reversed(self.daemons.values()):
             daemon.kill()
 

@@ -19,7 +19,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 @contextlib.contextmanager
 def home() -> Iterator[Path]:
-    """Yield a new folder, which goes at the end, with the control groups of its name.
+    """Yield a new folder, which goes at the end, with the control groups of containers that are left.
 
     The owner holds a lock in it as long as it lives, so that a folder whose lock is free is one of the dead.
     """
@@ -43,14 +43,15 @@ def clear_the_dead() -> None:
             _clear(left)
 
 
-def control_groups(name: str) -> list[Path]:
-    """Return the control groups of a cluster, in every hierarchy, the inner ones first."""
-    found = [group for top in _CGROUPS.glob(f"**/{name}") for group in (top, *top.glob("**/")) if group.is_dir()]
-    return sorted(set(found), key=lambda group: len(group.parts), reverse=True)
+def control_groups(left: Path) -> list[Path]:
+    """Return the control groups of a cluster's containers, in every hierarchy."""
+    containers = left.glob("containerd-state/io.containerd.runtime.v2.task/k8s.io/*")
+    return [group for container in containers for group in _CGROUPS.glob(f"*/k8s.io/{container.name}")]
 
 
 def _clear(left: Path) -> None:
-    for group in control_groups(left.name):
+    groups = control_groups(left)
+    for group in [*groups, *{group.parent for group in groups}]:
         with contextlib.suppress(OSError):
             group.rmdir()
     shutil.rmtree(left, ignore_errors=True)

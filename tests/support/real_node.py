@@ -86,7 +86,6 @@ class RealNode:
             "containerRuntimeEndpoint": f"unix://{self._socket}",
             "podLogsDir": str(self._home / "pod-logs"),
             "cgroupDriver": "cgroupfs",
-            "cgroupRoot": f"/{self._home.name}",
             "cgroupsPerQOS": False,
             "enforceNodeAllocatable": [],
             "failCgroupV1": False,

@@ -73,8 +73,13 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.kill(self._first, signal.SIGKILL)
-        self._process.communicate()
+        self.end()
+
+    def end(self) -> None:
+        """Kill all that runs inside, and wait until it is gone."""
+        if self._process.poll() is None:
+            os.kill(self._first, signal.SIGKILL)
+            self._process.communicate()
 
     @property
     def within(self) -> tuple[str, ...]:
