@@ -5,13 +5,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check goldens schema
+.PHONY: help setup demo test test-images check images goldens schema
 
 help:
 	@echo "make setup    a virtual environment in $(VENV) with everything that is pinned in constraints.txt"
 	@echo "make demo     the whole pipeline on a tiny model: curate, tune, evaluate, and a report to open"
 	@echo "make test     every test; no GPU, no network"
 	@echo "make check    lint, types, import contracts"
+	@echo "make images   the four container images, with buildah or docker; BASE_IMAGE, REGISTRY and PIP_CERT are heeded"
+	@echo "make test-images  builds and runs the images; root, buildah, debootstrap, runc"
 	@echo "make goldens  the recorded manifests anew, and the model against the reference's vectors"
 	@echo "make schema   what is generated of recipe and chart anew, after a change of either"
 
@@ -30,6 +32,12 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-images: $(STAMP)
+	$(BIN)/python -m pytest tests/images -m images --timeout 3600
+
+images:
+	$(PYTHON) images/build_images.py $(IMAGES)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
