@@ -6,6 +6,7 @@ here=$(dirname "$0")
 
 /opt/build/bin/python "$here/pins.py" --only setuptools >/opt/build/requirements.txt
 /opt/build/bin/pip install --quiet --no-deps --only-binary :all: --require-hashes --requirement /opt/build/requirements.txt
+: >README.md # nobody reads it in an image, which so does not change with it
 /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /opt/build/wheels .
 /opt/build/bin/pip --python /opt/touge/bin/python install --quiet --no-compile --no-deps --no-index /opt/build/wheels/*.whl
 compile /opt/touge/lib/python3*/site-packages/touge /opt/touge/lib/python3*/site-packages/controller

@@ -6,6 +6,7 @@ runc runs it, without a network and without a container engine.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 import uuid
@@ -20,6 +21,13 @@ from base_image import buildah, cache_folder
 STAGE_FOLDERS = ("/scratch", "/cache", "/tmp", "/dev/shm")
 CONTROLLER_FOLDERS = ("/tmp",)
 USER = 10001
+
+
+def handed(folder: Path) -> Path:
+    """Give a folder and what is in it to the containers' user; return it."""
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, USER, USER)
+    return folder
 
 
 @contextmanager
@@ -42,15 +50,23 @@ def layers_of(image: str) -> list[str]:
     return json.loads(buildah("inspect", "--type", "image", image))["OCIv1"]["rootfs"]["diff_ids"]
 
 
-def ran(
+def ran(image: str, *arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run the image to its end; `how` is that of `running`."""
+    with running(image, *arguments, **how) as process:
+        out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@contextmanager
+def running(
     image: str,
     *arguments: str,
     command: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     folders: Sequence[str] = STAGE_FOLDERS,
     mounts: Mapping[str, Path] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run the image to its end.
+) -> Iterator[subprocess.Popen[str]]:
+    """Run the image; signals that the process is sent reach the container's first process.
 
     Args:
         image: Name in the tests' store.
@@ -71,8 +87,8 @@ def ran(
             "noNewPrivileges": True,
         }
         Path(bundle, "config.json").write_text(json.dumps(_bundle(root, process, folders, mounts or {})))
-        name = f"touge-test-{uuid.uuid4().hex[:12]}"
-        return subprocess.run(["runc", "run", "--bundle", bundle, name], capture_output=True, text=True, check=False)
+        start = ["runc", "run", "--bundle", bundle, f"touge-test-{uuid.uuid4().hex[:12]}"]
+        yield subprocess.Popen(start, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def _bundle(

@@ -19,7 +19,7 @@ from build_images import DOCKERFILES, ROOT, Build
 #: Time of every file: the tests' images do not change with a commit that changes none of their files.
 EPOCH = 1_700_000_000
 #: What the builds read beside the Dockerfile; equal to .dockerignore.
-READ = ("constraints.txt", "images/*.py", "images/*.sh", "LICENSE", "pyproject.toml", "README.md", "src/**/*")
+READ = ("constraints.txt", "images/pins.py", "images/*.sh", "LICENSE", "pyproject.toml", "src/**/*")
 #: How many versions of an image are kept, for checkouts that are tested side by side.
 _KEPT = 3
 
@@ -36,7 +36,7 @@ def image_key(image: str) -> str:
 def stored_image(image: str) -> str:
     """Return the name under which the tests' store has an image of this checkout; it is built if it is not there."""
     key = image_key(image)
-    with _alone():
+    with _alone(image):
         if _stored(image, key) not in _names():
             build(image, _stored(image, key))
         _forget_old(image, key)
@@ -47,12 +47,13 @@ def archive(image: str) -> Path:
     """Return an image of this checkout as a docker-archive, under its full name; written whole or not at all."""
     stored = stored_image(image)
     path = _archive(image, image_key(image))
-    with _alone():
+    with _alone(image):
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             partial = path.with_suffix(".partial")
             partial.unlink(missing_ok=True)
-            buildah("push", stored, f"docker-archive:{partial}:{full_name(image)}")
+            (number, *_) = buildah("images", "--quiet", stored).split()  # by its name it would go under that, too
+            buildah("push", number, f"docker-archive:{partial}:{full_name(image)}")
             partial.rename(path)
     return path
 
@@ -77,9 +78,9 @@ def try_build(image: str, name: str, *, base: str = "", folder: Path = ROOT) -> 
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Let one process of this machine build at a time."""
-    with (cache_folder() / "lock").open("w") as lock:
+def _alone(image: str) -> Iterator[None]:
+    """Let one process of this machine at a time build an image."""
+    with (cache_folder() / f"{image}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
