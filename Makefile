@@ -10,10 +10,10 @@ STAMP := $(VENV)/.installed
 help:
 	@echo "make setup    a virtual environment in $(VENV) with everything that is pinned in constraints.txt"
 	@echo "make demo     the whole pipeline on a tiny model: curate, tune, evaluate, and a report to open"
-	@echo "make test     every test; no GPU, no network"
+	@echo "make test     every test but the images'; no GPU, no network"
 	@echo "make check    lint, types, import contracts"
-	@echo "make images   the four container images, with buildah or docker; BASE_IMAGE, REGISTRY and PIP_CERT are heeded"
-	@echo "make test-images  builds and runs the images; root, buildah, debootstrap, runc"
+	@echo "make images   the four container images, by buildah or docker; heeds BASE_IMAGE, REGISTRY, PIP_CERT, IMAGES"
+	@echo "make test-images  builds and runs them; needs root, buildah, debootstrap, runc and an hour the first time"
 	@echo "make goldens  the recorded manifests anew, and the model against the reference's vectors"
 	@echo "make schema   what is generated of recipe and chart anew, after a change of either"
 

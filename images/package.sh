@@ -1,10 +1,9 @@
 #!/bin/sh
 # Installs touge itself into /opt/touge and bakes its code digests, in which an image and a source checkout agree.
 set -eu
-here=$(dirname "$0")
-. "$here/pip.sh"
+. ./pip.sh
 
-/opt/build/bin/python "$here/pins.py" --only setuptools >/opt/build/requirements.txt
+/opt/build/bin/python pins.py --only setuptools >/opt/build/requirements.txt
 /opt/build/bin/pip install --quiet --no-deps --only-binary :all: --require-hashes --requirement /opt/build/requirements.txt
 : >README.md # nobody reads it in an image, which so does not change with it
 /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /opt/build/wheels .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from fnmatch import fnmatch
 
 import pytest
 import yaml
@@ -90,7 +91,7 @@ def test_an_image_starts_without_a_shell_that_would_keep_sigterm(image):
 
 @every_image
 def test_an_image_installs_its_own_extra_alone(image):
-    assert [EXTRAS[image]] == re.findall(r"dependencies\.sh (\S+)", TEXTS[image])
+    assert [EXTRAS[image]] == re.findall(r"sh dependencies\.sh (\S+)", TEXTS[image])
 
 
 @every_stage
@@ -146,12 +147,11 @@ def may_compile(image: str) -> bool:
 
 @every_stage
 def test_a_stage_that_compiles_finds_a_compiler(image):
-    assert "compiler.sh" in final(image) or not may_compile(image)
+    assert " gcc " in final(image) or not may_compile(image)
 
 
 @pytest.mark.parametrize("image", ["controller", "curate"])
 def test_no_compiler_is_put_where_nothing_is_compiled(image):
-    assert "compiler.sh" not in TEXTS[image]
     assert "apt-get" not in TEXTS[image]
 
 
@@ -169,4 +169,6 @@ def test_a_build_reads_nothing_that_dockerignore_keeps_back(image):
     allowed = {line[1:] for line in ignored if line.startswith("!")}
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", TEXTS[image], re.MULTILINE)
 
-    assert {name for line in copied for name in line.split()} <= allowed
+    names = [name for line in copied for name in line.split()]
+
+    assert [] == [name for name in names if not any(fnmatch(name, pattern) for pattern in allowed)]

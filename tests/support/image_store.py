@@ -63,18 +63,30 @@ def full_name(image: str) -> str:
     return Build(()).name(image)
 
 
-def build(image: str, name: str, *, base: str = "", folder: Path = ROOT) -> None:
-    """Build an image of a checkout under a name, on the tests' base or another."""
-    done = try_build(image, name, base=base, folder=folder)
+def build(image: str, name: str) -> None:
+    """Build an image of this checkout under a name."""
+    done = try_build(image, name)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
 
 
-def try_build(image: str, name: str, *, base: str = "", folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Return how the build of an image went."""
+def try_build(
+    image: str, name: str, *more: str, base: str = "", folder: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Return how the build of an image went.
+
+    Args:
+        image: Which of the chart's.
+        name: For the tests' store.
+        more: Options of `buildah build`.
+        base: To build on, where it is not the tests' own.
+        folder: Root of the sources.
+    """
     how = Build(buildah_command(), base or base_image(), certificates=os.environ.get("PIP_CERT", ""), epoch=EPOCH)
     command = [name if word == how.name(image) else word for word in how.command(image)]
     environ = os.environ | {"BUILDAH_ISOLATION": "chroot"}
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*command[:-1], *more, "."], cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
 
 
 @contextmanager
