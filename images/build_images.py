@@ -59,7 +59,7 @@ class Build:
         if self.revision:
             options += ["--label", f"org.opencontainers.image.revision={self.revision}"]
         if Path(self.engine[0]).name == "buildah":
-            options += ["--layers", "--timestamp", str(self.epoch)]
+            options += ["--layers", "--force-rm", "--timestamp", str(self.epoch)]
         return [*self.engine, "build", *options, "--tag", self.name(image), "--file", DOCKERFILES[image], "."]
 
 
