@@ -5,14 +5,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster check goldens schema
+.PHONY: help setup demo test test-cluster test-images check images goldens schema
 
 help:
 	@echo "make setup    a virtual environment in $(VENV) with everything that is pinned in constraints.txt"
 	@echo "make demo     the whole pipeline on a tiny model: curate, tune, evaluate, and a report to open"
-	@echo "make test     every test; no GPU, no network"
+	@echo "make test     every test but those of images and cluster; no GPU, no network"
 	@echo "make test-cluster    the chart and its Jobs on a real Kubernetes; needs root, Go, and what it names; no GPU"
 	@echo "make check    lint, types, import contracts"
+	@echo "make images   the four container images, by buildah or docker; heeds BASE_IMAGE, REGISTRY, PIP_CERT, IMAGES"
+	@echo "make test-images  builds and runs them; needs root, buildah, debootstrap, runc and an hour the first time"
 	@echo "make goldens  the recorded manifests anew, and the model against the reference's vectors"
 	@echo "make schema   what is generated of recipe and chart anew, after a change of either"
 
@@ -35,6 +37,11 @@ test: $(STAMP)
 test-cluster: $(STAMP)
 	$(BIN)/python tests/support/binaries.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster
+test-images: $(STAMP)
+	$(BIN)/python -m pytest tests/images -m images --timeout 3600
+
+images:
+	$(PYTHON) images/build_images.py $(IMAGES)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
