@@ -15,11 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Protocol
 
+import structlog
 from pydantic import Field, ValidationError
 
 from controller.state import RunSpec, RunStatus
 from touge.contract.errors import AlreadyExists, Conflict, ObjectNotFound, SettingsError
 from touge.contract.model import Document
+
+log = structlog.get_logger()
 
 _RECORD = "record.json"
 
@@ -97,7 +100,18 @@ class FileRecords:
     def list(self) -> list[RunRecord]:
         """Return all records, oldest first."""
         runs = [path.parent.name for path in self.home.glob(f"runs/*/{_RECORD}")]
-        return sorted((self.read(run) for run in runs), key=lambda record: (record.spec.created_us, record.run))
+        records = [record for run in runs if (record := self._readable(run))]
+        return sorted(records, key=lambda record: (record.spec.created_us, record.run))
+
+    def _readable(self, run: str) -> RunRecord | None:
+        """Return a record, or None where it is gone meanwhile or damaged: the others are no worse for it."""
+        try:
+            return self.read(run)
+        except ObjectNotFound:
+            return None
+        except SettingsError as error:
+            log.warning("left out", run=run, error=str(error))
+            return None
 
     def update(self, record: RunRecord) -> RunRecord:
         """Write the record if nobody was faster; returns it with its new version."""

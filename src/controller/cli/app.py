@@ -18,6 +18,7 @@ from controller.cli.delete import Delete
 from controller.cli.doctor import Doctor
 from controller.cli.list import List
 from controller.cli.logs import Logs
+from controller.cli.operate import Operate
 from controller.cli.plan import Plan
 from controller.cli.promote import Promote
 from controller.cli.report import Report
@@ -58,8 +59,16 @@ class Controller(BaseSettings):
     delete: CliSubCommand[Delete]
     report: CliSubCommand[Report]
     promote: CliSubCommand[Promote]
+    operate: CliSubCommand[Operate]
     doctor: CliSubCommand[Doctor]
     schema_: CliSubCommand[Schema] = Field(validation_alias="schema")
+
+
+def log_to_stderr() -> None:
+    """Keep stdout for data; called once by a process's entry point."""
+    import structlog
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 def main(arguments: Sequence[str], tools: Tools | None = None) -> int:

@@ -45,8 +45,10 @@ class Doctor(Verb):
 
     def run(self, tools: Tools) -> int:
         """Print all findings; exit code 10 if anything is missing."""
+        from controller.settings import LOCAL_STORE
+
         settings = tools.settings
-        findings = [_python(), *_packages(), *_store(settings.store), _disk(settings.home)]
+        findings = [_python(), *_packages(), *_store(settings.store or LOCAL_STORE), _disk(settings.home)]
         lines = [
             f"{'ok  ' if f.ok else 'FAIL'} {f.name}: {f.found}" + ("" if f.ok else f"\n     {f.advice}")
             for f in findings

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from controller.cli.verb import Tools, Verb
+from controller.cli.verb import Tools, UsageError, Verb
 from touge.contract.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -22,26 +22,39 @@ if TYPE_CHECKING:
     from controller.records import RunRecord
 
 
-class Following(Verb):
+class Staying(Verb):
     """A verb that stays with a run until it is over."""
 
-    detach: bool = Field(False, description="return at once; the run goes on in a session of its own")
-    wait: bool = Field(False, description="stay until the run is over (what happens on this machine anyway)")
     timeout: float | None = Field(None, gt=0, description="seconds to stay at most; the run goes on (exit code 41)")
 
-    def attend(self, tools: Tools, desk: Desk, record: RunRecord, *, cancels: bool) -> int:
-        """Follow the run, or leave it to a controller in a session of its own."""
-        from controller.attendance import attending
+    def stay(self, tools: Tools, desk: Desk, record: RunRecord, *, cancels: bool) -> int:
+        """Follow the run to its end, and tell how it ended."""
         from controller.cli.outcome import outcome, summary
 
-        if self.detach:
-            leave(tools, desk, record.run)
-            self.say(f"{record.run} runs detached; `watch {record.run}` follows it", {"run": record.run})
-            return ExitCode.OK
-        with attending(tools.records.home, record.run):
+        with tools.attendance(desk).attending(record.run):
             record = attend(desk, record.run, timeout_s=self.timeout, cancels=cancels)
         self.say(summary(record, desk.store), outcome(record))
         return exit_code(record)
+
+
+class Following(Staying):
+    """A verb that sets a run going, and stays with it or leaves it to another controller."""
+
+    detach: bool = Field(False, description="return at once; the run goes on in a session of its own")
+    wait: bool = Field(False, description="stay until the run is over (what happens on this machine anyway)")
+
+    def check(self) -> None:
+        """Refuse options that contradict one another, before anything is done."""
+        if self.detach and self.wait:
+            raise UsageError("--detach and --wait contradict one another; give one of them")
+
+    def attend(self, tools: Tools, desk: Desk, record: RunRecord) -> int:
+        """Follow the run, or leave it to a controller in a session of its own."""
+        if not self.detach or record.over:
+            return self.stay(tools, desk, record, cancels=True)
+        leave(tools, desk, record.run)
+        self.say(f"{record.run} runs detached; `watch {record.run}` follows it", {"run": record.run})
+        return ExitCode.OK
 
 
 def exit_code(record: RunRecord) -> ExitCode:
@@ -93,10 +106,11 @@ def kill(desk: Desk, record: RunRecord) -> None:
 
 def leave(tools: Tools, desk: Desk, run: str) -> None:
     """Start a controller that follows the run in a session of its own."""
-    folder = tools.records.home / "runs" / run
+    folder = tools.settings.home / "runs" / run
+    debug = ["--debug"] if tools.debug else []
     with (folder / "controller.log").open("ab") as log:
         subprocess.Popen(  # noqa: S603 - this very program
-            [*tools.program, "watch", run],
+            [*tools.program, "watch", run, *debug],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -108,7 +122,7 @@ def leave(tools: Tools, desk: Desk, run: str) -> None:
 def _environment(tools: Tools, desk: Desk) -> dict[str, str]:
     import os
 
-    return dict(os.environ) | {"TOUGE_HOME": str(tools.records.home), "TOUGE_STORE": desk.store.uri}
+    return dict(os.environ) | {"TOUGE_HOME": str(tools.settings.home.absolute()), "TOUGE_STORE": desk.store.uri}
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""`list`: all runs on this machine."""
+"""`list`: all runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from controller.cli.verb import Tools, Verb, now_us, table
 
 if TYPE_CHECKING:
+    from controller.follow import Desk
     from controller.records import RunRecord
     from controller.state import RunStatus
 
@@ -16,21 +17,21 @@ class List(Verb):
 
     def run(self, tools: Tools) -> int:
         """Print one line a run."""
-        records = tools.records.list()
-        rows = [_row(record, _status(tools, record)) for record in records]
+        desk = tools.desk()
+        rows = [_row(record, _status(desk, record)) for record in desk.records.list()]
         heading = ["run", "state", "reason", "gate", "age"]
         empty = "no runs yet; `submit RECIPE` makes one"
         self.say(table([heading, *rows]) if rows else empty, [dict(zip(heading, row, strict=True)) for row in rows])
         return 0
 
 
-def _status(tools: Tools, record: RunRecord) -> RunStatus | None:
+def _status(desk: Desk, record: RunRecord) -> RunStatus | None:
     """Return the recorded status of a run that is over, and what is seen of one that is not."""
     if record.over:
         return record.status
     from controller.follow import look
 
-    return look(tools.desk(), record)
+    return look(desk, record)
 
 
 def _row(record: RunRecord, status: RunStatus | None) -> list[str]:

@@ -46,7 +46,7 @@ class Report(Verb):
         plan = find_run(desk.records, self.name).spec.plan
         report = read_report(plan, desk.store)
         data = report.model_dump(mode="json", by_alias=True)
-        self.say(report_text(plan, desk.store, report, tools.records.home), data)
+        self.say(report_text(plan, desk.store, report, tools.settings.home), data)
         return report.verdict.exit_code
 
 

@@ -20,6 +20,7 @@ class Retry(Following):
         from controller.cli.runs import find_run
         from controller.state import State
 
+        self.check()
         desk = tools.desk()
         record = find_run(desk.records, self.name)
         if not record.over:
@@ -27,4 +28,4 @@ class Retry(Following):
         if record.status and record.status.state is State.SUCCEEDED:
             raise UsageError(f"run {record.run} succeeded; `submit --new-run` makes another of the same recipe")
         record = request_retry(desk.records, record.run)
-        return self.attend(tools, desk, record, cancels=True)
+        return self.attend(tools, desk, record)

@@ -20,7 +20,6 @@ class Status(Verb):
 
     def run(self, tools: Tools) -> int:
         """Print the status."""
-        from controller.attendance import attended
         from controller.cli.progress import read_progress_of
         from controller.cli.runs import find_run
         from controller.follow import look
@@ -30,7 +29,7 @@ class Status(Verb):
         status = look(desk, record)
         progress = read_progress_of(record.spec.plan, status, desk.store)
         text = _text(record.run, status, {name: shown.text for name, shown in progress.items()})
-        alone = not status.state.terminal and not attended(tools.records.home, record.run)
+        alone = not status.state.terminal and not tools.attendance(desk).attended(record.run)
         hint = f"\n\nnobody works on it; `watch {record.run}` or submitting again goes on" if alone else ""
         self.say(text + hint, {"run": record.run, "attended": not alone, **status.model_dump(mode="json")})
         return 0

@@ -12,7 +12,7 @@ from pydantic_settings import CliPositionalArg
 
 from controller.cli.following import Following
 from controller.cli.plan import Overrides
-from controller.cli.verb import Tools, UsageError
+from controller.cli.verb import Tools
 from touge.contract.errors import AlreadyExists, ObjectNotFound, TougeError
 from touge.contract.exit_codes import ExitCode
 
@@ -44,8 +44,7 @@ class Submit(Following):
         """Make or find the run and follow it."""
         from controller.cli.recipes import plan_recipe
 
-        if self.detach and self.wait:
-            raise UsageError("--detach and --wait contradict one another; give one of them")
+        self.check()
         nonce = uuid.uuid4().hex
         plan, inventories = plan_recipe(
             self.recipe,
@@ -55,7 +54,7 @@ class Submit(Following):
         )
         desk = tools.desk()
         record = self._revived(desk, plan, _find_or_create(desk, plan, inventories))
-        return self.attend(tools, desk, record, cancels=True)
+        return self.attend(tools, desk, record)
 
     def _revived(self, desk: Desk, plan: Plan, record: RunRecord) -> RunRecord:
         """Return the record of a run that may be followed.

@@ -17,13 +17,16 @@ from touge.contract.exit_codes import ExitCode
 from touge.contract.plan import StageName
 
 if TYPE_CHECKING:
+    from controller.attendance import Attendance
     from controller.follow import Desk
-    from controller.records import FileRecords
+    from controller.operate.operator import Feed
     from controller.settings import Settings
 
 
 #: Tells a stage to show the traceback of its error in its log.
 _DEBUG = "TOUGE_DEBUG"
+#: Between two looks of `operate` at all runs of this machine.
+_POLL_S = 1.0
 
 
 class UsageError(TougeError):
@@ -34,41 +37,59 @@ class UsageError(TougeError):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """How this command line was started, what runs each stage (None: the real ones), and whether errors are traced."""
+    """How this command line was started, what runs each stage (None: the real ones), and what was asked for.
+
+    Args:
+        program: The command that starts another controller like this one.
+        commands: What runs each stage on this machine.
+        debug: Whether errors are traced, here and in the stages.
+        given: Settings that the command line gives, by name; they win over the environment's.
+    """
 
     program: Sequence[str] = (sys.executable, "-m", "controller")
     commands: Mapping[StageName, Sequence[str]] | None = field(default=None)
     debug: bool = False
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
-        """Settings from the environment."""
-        from controller.settings import Settings
+        """Settings of the command line and the environment."""
+        from controller.settings import read_settings
 
-        return Settings()
-
-    @property
-    def records(self) -> FileRecords:
-        """Run records on this machine."""
-        from controller.records import FileRecords
-
-        return FileRecords(self.settings.home)
+        return read_settings(self.given)
 
     def desk(self) -> Desk:
         """Return the desk for runs on this machine."""
-        import structlog
-
         from controller.follow import Desk
+        from controller.records import FileRecords
         from controller.retries import Policy
         from controller.runners.local import COMMANDS, LocalRunner
+        from controller.settings import LOCAL_STORE
         from touge.storage import open_store
 
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-        records, store = self.records, open_store(self.settings.store)
+        settings = self.settings
+        records, store = FileRecords(settings.home), open_store(settings.store or LOCAL_STORE)
         environ = dict(os.environ) | ({_DEBUG: "1"} if self.debug else {})
         runner = LocalRunner(records.home, self.commands or COMMANDS, environ)
         pause_s = 0.3 if store.uri.startswith("file://") else 3.0
         return Desk(records, runner, store, Policy(parallel=runner.parallel), now_us, pause_s)
+
+    @property
+    def listens(self) -> str:
+        """The address that `operate` listens on unless told; empty: every one."""
+        return "127.0.0.1"
+
+    def feed(self, desk: Desk) -> Feed:
+        """Return what tells `operate` which runs may have changed."""
+        from controller.operate.feed import poll
+
+        return poll(desk.records, max(desk.pause_s, _POLL_S))
+
+    def attendance(self, desk: Desk) -> Attendance:  # noqa: ARG002 - for runs elsewhere
+        """Return who works on runs."""
+        from controller.attendance import Locks
+
+        return Locks(self.settings.home)
 
 
 class Verb(BaseModel):
@@ -88,6 +109,10 @@ class Verb(BaseModel):
     def say(self, text: str, data: Any) -> None:
         """Print the result to stdout: `text`, or `data` as JSON."""
         print(json.dumps(data, ensure_ascii=False) if self.output == "json" else text)
+
+
+class RunVerb(Verb):
+    """A verb that touches runs."""
 
 
 def now_us() -> int:

@@ -22,7 +22,7 @@ from touge.contract.report import Report, Verdict
 
 VERBS = (
     *("submit", "plan", "list", "status", "watch", "logs", "cancel", "retry", "delete"),
-    *("report", "promote", "doctor", "schema"),
+    *("report", "promote", "operate", "doctor", "schema"),
 )
 
 

@@ -1,0 +1,92 @@
+"""`operate`: the controller that stays, in a cluster or on this machine."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from controller.cli.verb import RunVerb, Tools
+from touge.contract.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from controller.operate.operator import Operator
+    from controller.operate.serving import Pages
+
+
+class Operate(RunVerb):
+    """See every run through until asked to stop, and serve /metrics, /healthz and /readyz."""
+
+    port: int = Field(8080, ge=0, le=65535, description="port of the pages; 0: any free one, which the log names")
+    host: str | None = Field(None, description="address of the pages; default: every one on Kubernetes, else loopback")
+
+    def run(self, tools: Tools) -> int:
+        """Work until SIGTERM or Ctrl-C; the looks under way are finished first, a second signal does not wait."""
+        from controller.operate.operator import Operator
+        from controller.operate.serving import serving
+
+        desk = tools.desk()
+        operator = Operator(desk, tools.feed(desk), _logger())
+        host = self.host if self.host is not None else tools.listens
+        with tools.attendance(desk).attending(), serving(_pages(operator), host, self.port) as port:
+            operator.log.info("seeing runs through", port=port, store=desk.store.uri)
+            with _stopped_by_signals(operator.stop):
+                operator.run()
+        operator.log.info("stopped")
+        return ExitCode.OK
+
+
+def _pages(operator: Operator) -> Pages:
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+    return {
+        "/metrics": lambda: (200, CONTENT_TYPE_LATEST, operator.metrics.text()),
+        "/healthz": lambda: _said("a look at a run hangs", ok=operator.alive),
+        "/readyz": lambda: _said("the runs are not listed yet", ok=operator.ready),
+    }
+
+
+def _said(otherwise: str, *, ok: bool) -> tuple[int, str, bytes]:
+    from controller.operate.serving import PLAIN
+
+    return (200, PLAIN, b"ok\n") if ok else (503, PLAIN, f"{otherwise}\n".encode())
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at the first SIGTERM or SIGINT; the second ends the process at once."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def once(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        threading.Thread(target=stop).start()  # the interrupted thread may hold the very locks that it takes
+
+    before = [signal.signal(number, once) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _logger() -> Any:
+    """Return a logger that writes JSON to stderr, as the stages do."""
+    import structlog
+
+    return structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+    )
