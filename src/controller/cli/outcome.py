@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from controller.cli.following import exit_code
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from controller.records import RunRecord
     from touge.contract.report import Verdict
     from touge.storage.port import Store
+
+#: A termination message is cut where a log line goes on.
+_ENOUGH = 1000
 
 
 def outcome(record: RunRecord) -> dict[str, Any]:
@@ -55,7 +59,18 @@ def cause_lines(cause: Cause) -> list[str]:
     """Return the first cause of a failure with the last words of its log."""
     code = "no exit code" if cause.exit_code is None else f"exit code {cause.exit_code}"
     head = f"{cause.task}, attempt {cause.attempt}: {cause.reason} ({code})"
-    return [head, *cause.message.splitlines(), *(f"  | {line}" for line in cause.log_tail[-5:])]
+    tail = [line for line in cause.log_tail if not _repeats(line, cause.message)]
+    return [head, *cause.message.splitlines(), *(f"  | {line}" for line in tail[-5:])]
+
+
+def _repeats(line: str, message: str) -> bool:
+    """Return whether a line of the log only says what the message says: a stage also logs its end, as JSON."""
+    try:
+        words = json.loads(line)
+    except ValueError:
+        return bool(line) and message.startswith(line)
+    said = words.get("message") if isinstance(words, dict) and words.get("event") == "failed" else None
+    return isinstance(said, str) and message.startswith(said[:_ENOUGH])
 
 
 def _advice(run: str, status: RunStatus) -> list[str]:
