@@ -11,8 +11,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from touge.contract.errors import SettingsError
 
-RunnerName = Literal["local", "kubernetes"]
-
 #: Where artifacts of runs on this machine lie unless the environment says otherwise.
 LOCAL_STORE = "file://./.touge/store"
 
@@ -33,7 +31,7 @@ class Settings(BaseSettings):
 
     home: Path = Path(".touge")
     store: str | None = None
-    runner: RunnerName = "local"
+    runner: Literal["local", "kubernetes"] = "local"
     namespace: str | None = None
     context: str | None = None
     release: str | None = None

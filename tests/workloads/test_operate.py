@@ -139,7 +139,7 @@ def test_two_of_them_and_a_command_line_run_each_stage_once(laptop, operate):
     operate()
     operate()
 
-    laptop.run("submit", "recipe.yaml", check=0)
+    laptop.run("submit", "recipe.yaml", "--wait", check=0)
 
     assert set(laptop.attempts().values()) == {1}
 
@@ -173,14 +173,15 @@ def variables(server: S3Server) -> dict[str, str]:
     }
 
 
-def test_a_damaged_record_does_not_stop_the_others(laptop, operate):
+def test_submit_leaves_the_run_to_it_and_a_damaged_record_does_not_stop_it(laptop, operate):
     folder = laptop.folder / ".touge/runs/broken-1"
     folder.mkdir(parents=True)
     (folder / "record.json").write_text("{}")
     operate()
 
-    laptop.run("submit", "recipe.yaml", "--detach", check=0)
+    said = laptop.run("submit", "recipe.yaml", check=0).stdout
 
+    assert "`operate` on" in said
     assert laptop.wait_until_over()["state"] == "Succeeded"
 
 

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str], tools: Tools | None = None) -> int:
     debug = "--debug" in arguments
     try:
         verb = parse(arguments)
-        return verb.run(replace(tools or Tools(), debug=debug))
+        return verb.run(replace(tools or Tools(), debug=debug, given=verb.given()))
     except TougeError as error:
         return _failed(str(error), error.exit_code, debug=debug)
     except KeyboardInterrupt:

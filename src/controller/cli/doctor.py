@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.cli.verb import Tools, Verb, now_us
+from controller.cli.verb import RunVerb, Tools, now_us
 from touge.contract.errors import AlreadyExists, Conflict, TougeError
 from touge.contract.exit_codes import ExitCode
 
@@ -40,7 +40,7 @@ class Finding:
     advice: str = ""
 
 
-class Doctor(Verb):
+class Doctor(RunVerb):
     """Check Python, packages, the store's rights and conditional writes, disk space and clock."""
 
     def run(self, tools: Tools) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from controller.cli.verb import RunVerb, Tools
+from touge.contract.errors import SettingsError
 from touge.contract.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ class Operate(RunVerb):
         from controller.operate.operator import Operator
         from controller.operate.serving import serving
 
-        desk = tools.desk()
-        operator = Operator(desk, tools.feed(desk), _logger())
-        host = self.host if self.host is not None else tools.listens
-        with tools.attendance(desk).attending(), serving(_pages(operator), host, self.port) as port:
-            operator.log.info("seeing runs through", port=port, store=desk.store.uri)
+        place = tools.place()
+        if place.desk.blind:
+            raise SettingsError("operate decides by what is in the store: set TOUGE_STORE and its credentials")
+        operator = Operator(place.desk, place.feed, _logger())
+        host = self.host if self.host is not None else place.listens
+        with place.attendance.attending(), serving(_pages(operator), host, self.port) as port:
+            operator.log.info("seeing runs through", port=port, where=place.name, store=place.desk.store.uri)
             with _stopped_by_signals(operator.stop):
                 operator.run()
         operator.log.info("stopped")

@@ -9,9 +9,9 @@ from controller.cli.following import exit_code
 from controller.state import Cause, RunStatus, State
 
 if TYPE_CHECKING:
+    from controller.follow import Desk
     from controller.records import RunRecord
     from touge.contract.report import Verdict
-    from touge.storage.port import Store
 
 #: A termination message is cut where a log line goes on.
 _ENOUGH = 1000
@@ -23,7 +23,7 @@ def outcome(record: RunRecord) -> dict[str, Any]:
     return {"run": record.run, "exit_code": int(exit_code(record)), **status}
 
 
-def summary(record: RunRecord, store: Store) -> str:
+def summary(record: RunRecord, desk: Desk) -> str:
     """Return what a person wants to read when a run ends: the report, or what went wrong and what to do."""
     from controller.cli.report import report_text
 
@@ -31,7 +31,9 @@ def summary(record: RunRecord, store: Store) -> str:
     if status is None or not record.over:
         return f"run {record.run} goes on; `watch {record.run}` follows it"
     if status.state is State.SUCCEEDED:
-        return f"{report_text(record.spec.plan, store)}\nrun {record.run}: {state_line(status)}"
+        unseen = "its report lies in the store; `report` shows it where TOUGE_STORE is set"
+        report = unseen if desk.blind else report_text(record.spec.plan, desk.store)
+        return f"{report}\nrun {record.run}: {state_line(status)}"
     return "\n".join([f"run {record.run}: {state_line(status)}", *_advice(record.run, status)])
 
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import CliPositionalArg
 
-from controller.cli.verb import Tools, UsageError, Verb, table
+from controller.cli.verb import RunVerb, Tools, UsageError, table
 
 if TYPE_CHECKING:
     from controller.follow import Desk
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Overrides = Annotated[list[str], AfterValidator(lambda given: [unquote(text) for text in given])]
 
 
-class Plan(Verb):
+class Plan(RunVerb):
     """Show the stages of a recipe, their ids, what is reused, expected GPU memory and place. Changes nothing."""
 
     recipe: CliPositionalArg[Path] = Field(description="recipe file")

@@ -17,16 +17,16 @@ from touge.contract.exit_codes import ExitCode
 from touge.contract.plan import StageName
 
 if TYPE_CHECKING:
-    from controller.attendance import Attendance
     from controller.follow import Desk
-    from controller.operate.operator import Feed
+    from controller.place import Place
     from controller.settings import Settings
 
 
+#: As `controller.settings` has it, which takes long to import.
+RunnerName = Literal["local", "kubernetes"]
+
 #: Tells a stage to show the traceback of its error in its log.
 _DEBUG = "TOUGE_DEBUG"
-#: Between two looks of `operate` at all runs of this machine.
-_POLL_S = 1.0
 
 
 class UsageError(TougeError):
@@ -58,38 +58,18 @@ class Tools:
 
         return read_settings(self.given)
 
-    def desk(self) -> Desk:
-        """Return the desk for runs on this machine."""
-        from controller.follow import Desk
-        from controller.records import FileRecords
-        from controller.retries import Policy
-        from controller.runners.local import COMMANDS, LocalRunner
-        from controller.settings import LOCAL_STORE
-        from touge.storage import open_store
+    def place(self) -> Place:
+        """Return where runs are, as the settings say."""
+        from controller.place import in_cluster, on_this_machine
 
-        settings = self.settings
-        records, store = FileRecords(settings.home), open_store(settings.store or LOCAL_STORE)
+        if self.settings.runner == "kubernetes":
+            return in_cluster(self.settings, now_us)
         environ = dict(os.environ) | ({_DEBUG: "1"} if self.debug else {})
-        runner = LocalRunner(records.home, self.commands or COMMANDS, environ)
-        pause_s = 0.3 if store.uri.startswith("file://") else 3.0
-        return Desk(records, runner, store, Policy(parallel=runner.parallel), now_us, pause_s)
+        return on_this_machine(self.settings, self.commands, environ, now_us)
 
-    @property
-    def listens(self) -> str:
-        """The address that `operate` listens on unless told; empty: every one."""
-        return "127.0.0.1"
-
-    def feed(self, desk: Desk) -> Feed:
-        """Return what tells `operate` which runs may have changed."""
-        from controller.operate.feed import poll
-
-        return poll(desk.records, max(desk.pause_s, _POLL_S))
-
-    def attendance(self, desk: Desk) -> Attendance:  # noqa: ARG002 - for runs elsewhere
-        """Return who works on runs."""
-        from controller.attendance import Locks
-
-        return Locks(self.settings.home)
+    def desk(self) -> Desk:
+        """Return the desk that is there."""
+        return self.place().desk
 
 
 class Verb(BaseModel):
@@ -106,13 +86,26 @@ class Verb(BaseModel):
     def run(self, tools: Tools) -> int:
         """Do it, and return the exit code."""
 
+    def given(self) -> dict[str, str]:
+        """Return the settings that the command line gives, by name."""
+        return {}
+
     def say(self, text: str, data: Any) -> None:
         """Print the result to stdout: `text`, or `data` as JSON."""
         print(json.dumps(data, ensure_ascii=False) if self.output == "json" else text)
 
 
 class RunVerb(Verb):
-    """A verb that touches runs."""
+    """A verb that touches runs, here or in a cluster."""
+
+    runner: RunnerName | None = Field(None, description="where runs are: local or kubernetes (TOUGE_RUNNER)")
+    namespace: str | None = Field(None, description="on Kubernetes, where runs are (TOUGE_NAMESPACE)")
+    context: str | None = Field(None, description="of the kubeconfig (TOUGE_CONTEXT)")
+
+    def given(self) -> dict[str, str]:
+        """Return the settings that the command line gives."""
+        settings = {"runner": self.runner, "namespace": self.namespace, "context": self.context}
+        return {name: value for name, value in settings.items() if value is not None}
 
 
 def now_us() -> int:

@@ -21,10 +21,10 @@ class Watch(Staying):
         """Follow the run; the exit code is that of `submit`."""
         from controller.cli.runs import find_run
 
-        desk = tools.desk()
-        record = find_run(desk.records, self.name)
+        place = tools.place()
+        record = find_run(place.desk.records, self.name)
         try:
-            return self.stay(tools, desk, record, cancels=False)
+            return self.stay(place, record, cancels=False)
         except KeyboardInterrupt:
             print(f"left {record.run}; `watch {record.run}` comes back to it", file=sys.stderr)
             return ExitCode.WAIT_TIMEOUT

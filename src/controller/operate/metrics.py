@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from controller.records import RunRecord
-from controller.state import RunStatus, State
+from controller.records import RunRecord, RunSummary
+from controller.state import State
 from touge.contract.errors import TougeError
 
 #: A look at a run takes from a few milliseconds (local) to minutes (a store that hangs).
@@ -45,13 +45,13 @@ class Metrics:
         waiting = Gauge("touge_queue_depth", "Runs that wait for a worker", registry=self._registry)
         waiting.set_function(depth)
 
-    def listed(self, records: Iterable[RunRecord]) -> None:
+    def listed(self, runs: Iterable[RunSummary]) -> None:
         """Take over all runs."""
-        self._runs.replace({record.run: record.status for record in records})
+        self._runs.replace({known.run: known.state for known in runs})
 
     def succeeded(self, record: RunRecord) -> None:
         """Take over one run that was looked at."""
-        self._runs.update(record.run, record.status)
+        self._runs.update(record)
         self._last.set_to_current_time()
 
     def forgotten(self, run: str) -> None:
@@ -71,30 +71,34 @@ class _Runs(Collector):
     """Runs by state, executions by stage and state, counted when they are asked for."""
 
     def __init__(self) -> None:
-        self._known: dict[str, RunStatus | None] = {}
+        self._states: dict[str, State] = {}
+        self._executions: dict[str, Counts[tuple[str, State]]] = {}
         self._lock = threading.Lock()
 
-    def replace(self, known: dict[str, RunStatus | None]) -> None:
+    def replace(self, states: dict[str, State]) -> None:
         with self._lock:
-            self._known = known
+            self._states = states
+            self._executions = {run: counts for run, counts in self._executions.items() if run in states}
 
-    def update(self, run: str, status: RunStatus | None) -> None:
+    def update(self, record: RunRecord) -> None:
+        executions = record.status.executions if record.status else ()
         with self._lock:
-            self._known = self._known | {run: status}
+            self._states[record.run] = RunSummary.of(record).state
+            self._executions[record.run] = Counts((e.task.stage, e.state) for e in executions)
 
     def remove(self, run: str) -> None:
         with self._lock:
-            self._known = {name: status for name, status in self._known.items() if name != run}
+            self._states.pop(run, None)
+            self._executions.pop(run, None)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        known = [status for status in self._known.values() if status]
-        queued = len(self._known) - len(known)
-        runs = Counts(dict.fromkeys(State, 0) | {State.QUEUED: queued}) + Counts(status.state for status in known)
+        with self._lock:
+            runs = Counts(self._states.values())
+            executions = sum(self._executions.values(), Counts[tuple[str, State]]())
         family = GaugeMetricFamily("touge_runs", "Runs by state", labels=["state"])
         for state in State:
             family.add_metric([state], runs[state])
         yield family
-        executions = Counts((e.task.stage, e.state) for status in known for e in status.executions)
         family = GaugeMetricFamily("touge_executions", "Executions by stage and state", labels=["stage", "state"])
         for (stage, state), count in sorted(executions.items()):
             family.add_metric([stage, state], count)

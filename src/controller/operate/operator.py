@@ -10,19 +10,17 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from controller.follow import Desk, tick
+from controller.operate.feed import Feed
 from controller.operate.metrics import Metrics
 from controller.operate.queue import Queue
 from controller.records import RunRecord
 from controller.state import State
 from touge.contract.errors import ObjectNotFound, TougeError
-
-#: Yields the names of runs that may have changed, until it is told to stop.
-Feed = Callable[[Callable[[], bool]], Iterator[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +107,15 @@ class Operator:
     def _list(self) -> bool:
         with self._busy():
             try:
-                records = self.desk.records.list()
+                runs = self.desk.records.summaries()
             except Exception as error:  # noqa: BLE001 - whatever it was, the next list may go well
                 self._failed(error, "the list of runs")
                 return False
-        self.metrics.listed(records)
+        self.metrics.listed(runs)
         self._listed.set()
-        for record in records:
-            if not record.over:
-                self.queue.add(record.run)
+        for known in runs:
+            if not known.over:
+                self.queue.add(known.run)
         return True
 
     def _listen(self) -> None:

@@ -4,7 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from run_builders import ended, plan_of, running, spec_of
 
 from controller.operate.metrics import Metrics
-from controller.records import RunRecord
+from controller.records import RunRecord, RunSummary
 from controller.state import RunStatus, State
 from touge.contract.errors import InfrastructureError
 
@@ -15,6 +15,10 @@ def record(name, state, *executions):
     return RunRecord(version=1, spec=spec_of(plan), status=status)
 
 
+def known(name, state):
+    return RunSummary.of(record(name, state))
+
+
 def values(metrics):
     """Return each sample's value by name and labels."""
     families = text_string_to_metric_families(metrics.text().decode())
@@ -23,7 +27,7 @@ def values(metrics):
 
 def test_runs_are_counted_by_state_and_absent_states_are_zero():
     metrics = Metrics(lambda: 0)
-    metrics.listed([record("a", State.RUNNING), record("b", State.RUNNING), record("c", None)])
+    metrics.listed([known("a", State.RUNNING), known("b", State.RUNNING), known("c", None)])
 
     found = values(metrics)
 
@@ -44,7 +48,7 @@ def test_executions_are_counted_by_stage_and_state():
 
 def test_a_run_that_left_the_list_is_no_longer_counted():
     metrics = Metrics(lambda: 0)
-    metrics.listed([record("a", State.RUNNING)])
+    metrics.listed([known("a", State.RUNNING)])
     metrics.listed([])
 
     assert 0 == values(metrics)["touge_runs", "Running"]
@@ -81,7 +85,8 @@ def test_a_look_that_went_well_is_dated():
 
 def test_the_number_of_series_does_not_grow_with_the_runs():
     few, many = Metrics(lambda: 0), Metrics(lambda: 0)
-    few.listed([record("a", State.RUNNING, running("train"))])
-    many.listed([record(f"r{n}", State.RUNNING, running("train")) for n in range(500)])
+    few.succeeded(record("a", State.RUNNING, running("train")))
+    for number in range(500):
+        many.succeeded(record(f"r{number}", State.RUNNING, running("train")))
 
     assert len(values(few)) == len(values(many))

@@ -115,10 +115,10 @@ def test_a_list_that_fails_makes_it_not_ready_and_no_worse(desk, tmp_path):
     broken.set()
 
     class Unreachable(type(records)):
-        def list(self):
+        def summaries(self):
             if broken.is_set():
                 raise InfrastructureError("no API server")
-            return super().list()
+            return super().summaries()
 
     with operating(replace(desk, records=Unreachable(tmp_path))) as operator:
         until(lambda: b'kind="InfrastructureError"' in operator.metrics.text())
