@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from controller.attendance import Attendance, Locks
 from controller.follow import Desk
@@ -19,6 +19,7 @@ from touge.storage import open_store
 
 if TYPE_CHECKING:
     from controller.runners.kubernetes.client import Cluster
+    from controller.runners.kubernetes.connection import Connection
     from controller.runners.kubernetes.runner import KubernetesRunner
 
 #: Between two looks of `operate` at all runs of this machine; a store elsewhere is asked less often.
@@ -36,7 +37,9 @@ class Place:
         attendance: Who works on runs.
         feed: Tells `operate` which runs may have changed.
         listens: Address on which `operate` listens unless told; empty: every one.
-        cluster: Where Jobs are; None on this machine.
+        cluster: Where Jobs are; None on this machine, like the next two.
+        connection: Opens a connection for a single question.
+        templates: Reads the chart's Job templates.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Place:
     feed: Feed
     listens: str
     cluster: Cluster | None = None
+    connection: Callable[[], Connection] | None = None
+    templates: Callable[[], list[dict[str, Any]]] = list
 
 
 def on_this_machine(
@@ -75,6 +80,7 @@ def in_cluster(settings: Settings, clock: Callable[[], int]) -> Place:
         SettingsError: If no cluster is known here.
     """
     from controller.operators import Operators
+    from controller.runners.kubernetes.connection import connect
     from controller.runners.kubernetes.desk import kubernetes_desk
     from controller.runners.kubernetes.watch import changes
 
@@ -85,6 +91,14 @@ def in_cluster(settings: Settings, clock: Callable[[], int]) -> Place:
         store=open_store(settings.store) if settings.store else None,
         clock=clock,
     )
-    cluster = cast("KubernetesRunner", desk.runner).cluster
-    operators = Operators(cluster, settings.release)
-    return Place(f"namespace {cluster.namespace}", desk, operators, partial(changes, cluster), "", cluster)
+    runner = cast("KubernetesRunner", desk.runner)
+    return Place(
+        name=f"namespace {runner.cluster.namespace}",
+        desk=desk,
+        attendance=Operators(runner.cluster, settings.release),
+        feed=partial(changes, runner.cluster),
+        listens="",
+        cluster=runner.cluster,
+        connection=partial(connect, settings.namespace, settings.context),
+        templates=runner.records.templates,
+    )

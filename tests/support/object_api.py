@@ -9,21 +9,24 @@ from __future__ import annotations
 import copy
 import itertools
 import threading
-from email.utils import formatdate
 from typing import Any
 
 from scripted_api import Answer, Call, items, status
 
 
 class Objects:
-    """Every object by its path; `forbidden` holds (verb, resource) pairs that a review denies."""
+    """Every object by its path.
+
+    `forbidden` holds (verb, resource) pairs that a review denies, `unreadable` ends of paths that are refused,
+    `refuses` kinds that cannot be made with the reason, `gone` a path that is not found (others are empty lists).
+    """
 
     def __init__(self) -> None:
         self.known: dict[str, dict[str, Any]] = {}
         self.forbidden: set[tuple[str, str]] = set()
         self.unreadable: set[str] = set()
         self.refuses: dict[str, str] = {}
-        self.now_s: float | None = None
+        self.gone = ""
         self._versions = itertools.count(1)
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -44,16 +47,15 @@ class Objects:
         if "watch" in call.query:
             return Answer(events=self._quiet())
         with self._lock:
-            answer = getattr(self, call.method.lower())(call)
-        date = {} if self.now_s is None else {"Date": formatdate(self.now_s, usegmt=True)}
-        return Answer(answer.status, answer.document, {**answer.headers, **date})
+            answer: Answer = getattr(self, call.method.lower())(call)
+            return answer
 
     def get(self, call: Call) -> Answer:
         if call.path in self.known:
             return Answer(document=self.known[call.path])
         inside = [item for path, item in self.known.items() if path.rpartition("/")[0] == call.path]
         single = call.path.rpartition("/")[0].rpartition("/")[2] in {"configmaps", "jobs", "pods", "services"}
-        if single and not inside:
+        if single or call.path == self.gone:
             return status(404, "NotFound")
         wanted = [part for part in call.query.get("labelSelector", "").split(",") if part]
         return items(*(item for item in inside if all(_chosen(item, part) for part in wanted)))
@@ -95,7 +97,9 @@ def _chosen(item: dict[str, Any], part: str) -> bool:
 
 
 def _merged(there: Any, patch: Any) -> Any:
-    if not isinstance(patch, dict) or not isinstance(there, dict):
+    """Return what a merge patch makes of a document (RFC 7386)."""
+    if not isinstance(patch, dict):
         return patch
+    there = there if isinstance(there, dict) else {}
     both = {**there, **{key: _merged(there.get(key), value) for key, value in patch.items()}}
     return {key: value for key, value in both.items() if value is not None}

@@ -2,7 +2,7 @@
 
 {{/* Run records, and reading what became of them. */}}
 {{- define "touge.submitterRules" -}}
-- {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch, create, update, delete]}
+- {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [""], resources: [pods, events], verbs: [get, list, watch]}
 - {apiGroups: [""], resources: [pods/log], verbs: [get]}
 - {apiGroups: [batch], resources: [cronjobs, jobs], verbs: [get, list, watch]}
