@@ -66,6 +66,7 @@ class Submit(Following):
             RunOver: If it failed or was cancelled and nobody asked for another try.
         """
         from controller.changes import request_retry
+        from controller.cli.outcome import outcome
         from controller.facts import committed_tasks
         from controller.reconcile import needed_stages
         from controller.state import State
@@ -77,6 +78,8 @@ class Submit(Following):
                 return record
             print(f"{desk.store.uri} no longer has the result of {record.run}: computing it again", file=sys.stderr)
         elif not self.retry:
+            if self.output == "json":
+                self.say("", outcome(record))
             raise RunOver(
                 f"run {record.run} is {record.status.state} ({record.status.reason}). "
                 f"`retry {record.run}` or `submit --retry` tries again; `status {record.run}` says what happened"

@@ -163,6 +163,17 @@ def test_attaching_to_a_finished_run_ends_with_its_exit_code_without_the_store(t
     assert touge("submit", "recipe.yaml")[0] == code
 
 
+def test_a_run_that_failed_is_told_as_json_too(touge, objects):
+    with_controller(objects)
+    touge("submit", "recipe.yaml")
+    ended(objects, state=State.FAILED)
+
+    code, said, beside = touge("submit", "recipe.yaml", "-o", "json")
+
+    assert (code, json.loads(said)["state"]) == (40, "Failed")
+    assert "retry bend-" in beside
+
+
 def test_watch_tells_how_a_run_ended_as_json(touge, objects):
     with_controller(objects)
     touge("submit", "recipe.yaml")
