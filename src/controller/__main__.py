@@ -7,5 +7,5 @@ import sys
 from controller.cli.app import log_to_stderr, main
 
 if __name__ == "__main__":
-    log_to_stderr()
+    log_to_stderr(sys.argv[1:])
     sys.exit(main(sys.argv[1:]))

@@ -49,7 +49,7 @@ def _rehearse(connection: Connection, item: Object) -> Rehearsed:
     except Unanswered as error:
         raise InfrastructureError(f"{connection.server} does not answer: {error}") from error
     except Refused as error:
-        asked = Asked("create", resource.plural, connection.namespace, item["metadata"]["name"])
+        asked = Asked("create", resource.plural, connection.namespace)
         return _refused(name, refusal(error.status, error.body, asked))
     return Rehearsed(name, accepted=True)
 

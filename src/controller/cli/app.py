@@ -64,11 +64,20 @@ class Controller(BaseSettings):
     schema_: CliSubCommand[Schema] = Field(validation_alias="schema")
 
 
-def log_to_stderr() -> None:
-    """Keep stdout for data; called once by a process's entry point."""
+def log_to_stderr(arguments: Sequence[str]) -> None:
+    """Keep stdout for data; called once by a process's entry point. `operate` logs JSON, as the stages do."""
     import structlog
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    as_data = (
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    )
+    structlog.configure(
+        processors=as_data if arguments[:1] == ["operate"] else None,
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def main(arguments: Sequence[str], tools: Tools | None = None) -> int:

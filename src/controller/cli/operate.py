@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -29,13 +28,15 @@ class Operate(RunVerb):
 
     def run(self, tools: Tools) -> int:
         """Work until SIGTERM or Ctrl-C; the looks under way are finished first, a second signal does not wait."""
+        import structlog
+
         from controller.operate.operator import Operator
         from controller.operate.serving import serving
 
         place = tools.place()
         if place.desk.blind:
             raise SettingsError("operate decides by what is in the store: set TOUGE_STORE and its credentials")
-        operator = Operator(place.desk, place.feed, _logger())
+        operator = Operator(place.desk, place.feed, structlog.get_logger())
         host = self.host if self.host is not None else place.listens
         with place.attendance.attending(), serving(_pages(operator), host, self.port) as port:
             operator.log.info("seeing runs through", port=port, where=place.name, store=place.desk.store.uri)
@@ -77,19 +78,3 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
-
-
-def _logger() -> Any:
-    """Return a logger that writes JSON to stderr, as the stages do."""
-    import structlog
-
-    return structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
-    )

@@ -104,8 +104,9 @@ def _outcome(said: Sequence[Rehearsed], place: Place) -> list[str]:
     """Return the dry run's outcome: what was refused, or that nothing was."""
     if not said:
         return []
+    words = dict.fromkeys(f"  {item.said}" if item.accepted is None else f"  {item.name}: {item.said}"
+                          for item in said if item.said)  # fmt: skip
     unseen = ["what is finished cannot be seen from here: TOUGE_STORE is not set"] if place.desk.blind else []
-    words = [f"  {item.name}: {item.said}" for item in said if item.said]
     count = sum(item.accepted is True for item in said)
     return ["", f"dry run: {place.name} accepts {count} of {len(said)} objects", *words, *unseen]
 

@@ -45,4 +45,6 @@ def _text(run: str, status: RunStatus, progress: dict[str, str]) -> str:
         for s in status.stages
     ]
     cause = ["", *cause_lines(status.cause)] if status.cause else []
-    return "\n".join([f"run {run}: {state_line(status)}", "", table(rows), *cause])
+    told = [status.message] if status.message and not status.cause else []
+    stages = ["", table(rows)] if status.stages else []
+    return "\n".join([f"run {run}: {state_line(status)}", *told, *stages, *cause])

@@ -54,7 +54,9 @@ def skew(date: str, now_us: int) -> Finding:
     """
     seconds = abs(now_us / 1e6 - parsedate_to_datetime(date).timestamp())
     found = f"{seconds:.0f} s between here and the API server"
-    return Finding("clock", seconds < _SKEW_S, found, "set this machine's clock (NTP): tokens and waits depend on it")
+    return Finding(
+        "clock, API server", seconds < _SKEW_S, found, "set this machine's clock (NTP): tokens and waits depend on it"
+    )
 
 
 def nodes(found: Sequence[Object], templates: Mapping[str, Template]) -> list[Finding]:
@@ -108,7 +110,7 @@ def _clock(settings: Settings, now_us: Callable[[], int]) -> Finding:
     try:
         answer = connect(settings.namespace, settings.context).send(Request("GET", "/version"))
     except Refused:
-        return Finding("clock", ok=True, found="the API server does not tell its time to us")
+        return Finding("clock, API server", ok=True, found="the API server does not tell its time to us")
     except Unanswered as error:
         raise TougeError(f"the API server does not answer: {error}") from error
     answer.close()

@@ -122,14 +122,21 @@ class Operator:
         """Pass on the feed, and begin it anew where it breaks."""
         failures = 0
         while not self._stop.is_set():
-            try:
-                for run in self.feed(self._stop.is_set):
-                    failures = 0
-                    self.queue.add(run)
-            except Exception as error:  # noqa: BLE001 - the list is still a backstop
-                self._failed(error, "the feed of changes")
-            failures += 1
+            failures = 1 if self._pass_on() else failures + 1
             self._stop.wait(self.rest_s(failures))
+
+    def _pass_on(self) -> bool:
+        """Ask for looks at what the feed yields until it ends; return whether it yielded anything."""
+        over, heard = threading.Event(), False
+        try:
+            for run in self.feed(lambda: over.is_set() or self._stop.is_set()):
+                heard = True
+                self.queue.add(run)
+        except Exception as error:  # noqa: BLE001 - the list is still a backstop
+            self._failed(error, "the feed of changes")
+        finally:
+            over.set()
+        return heard
 
     def _work(self) -> None:
         while (run := self.queue.take()) is not None:

@@ -101,12 +101,13 @@ def test_a_feed_that_breaks_is_begun_anew(desk):
     begun = []
 
     def breaking(stopping):
-        begun.append(1)
+        begun.append(stopping)
         raise InfrastructureError("the watch broke")
         yield ""
 
     with operating(desk, breaking):
         until(lambda: len(begun) > 2)
+        assert begun[0](), "what the broken one left running is told to end"
 
 
 def test_a_list_that_fails_makes_it_not_ready_and_no_worse(desk, tmp_path):
