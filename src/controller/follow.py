@@ -7,19 +7,19 @@ status first acts, and a runner starts each attempt at most once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from controller.absent import AbsentStore
-from controller.archive import archive
+from controller.archive import archive, mark_cancelled, unmark_cancelled
 from controller.facts import see
 from controller.reconcile import reconcile
 from controller.records import Records, RunRecord
 from controller.retries import Policy
 from controller.runners.port import Runner, StartRequest
-from controller.state import RunStatus, Start, State
+from controller.state import Action, RunStatus, Start, State, Stop
 from touge.contract.errors import Conflict, InfrastructureError, ObjectNotFound
 from touge.storage.port import Store
 
@@ -81,12 +81,23 @@ def tick(desk: Desk, run: str) -> RunRecord:
             record = desk.records.update(changed)
         except Conflict:
             return desk.records.read(run)
-    for action in decision.actions:
-        if isinstance(action, Start):
-            desk.runner.start(StartRequest(record.spec.plan, action.task, action.attempt, desk.store.uri))
-        else:
-            desk.runner.stop(run, action.task, action.attempt)
+    _act(desk, record, decision.actions)
     return record
+
+
+def _act(desk: Desk, record: RunRecord, actions: Sequence[Action]) -> None:
+    """Do what was decided; a cancelled run is marked before its executions are told to end."""
+    run, spec = record.run, record.spec
+    if spec.cancel:
+        mark_cancelled(run, desk.store)
+    starts = [action for action in actions if isinstance(action, Start)]
+    if spec.retry and any(start.attempt == spec.first_attempt for start in starts):
+        unmark_cancelled(run, desk.store)
+    for start in starts:
+        desk.runner.start(StartRequest(spec.plan, start.task, start.attempt, desk.store.uri))
+    for stop in actions:
+        if isinstance(stop, Stop):
+            desk.runner.stop(run, stop.task, stop.attempt)
 
 
 def follow(desk: Desk, run: str, watch: Callable[[RunRecord], None], until: Callable[[], bool]) -> RunRecord:
