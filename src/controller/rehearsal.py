@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from controller.manifests import Object
 from controller.runners.kubernetes.client import KINDS
 from controller.runners.kubernetes.connection import Connection, Refused, Request, Unanswered
-from controller.runners.kubernetes.refusals import Asked, NotAllowed, refusal
+from controller.runners.kubernetes.refusals import Asked, NotAllowed, QuotaExceeded, refusal
 from touge.contract.errors import AlreadyExists, InfrastructureError
 
 
@@ -21,7 +21,7 @@ class Rehearsed:
 
     Args:
         name: Its kind and name.
-        accepted: Whether it would be made; None where we may not ask.
+        accepted: Whether it would be made; None where we may not ask, or where a quota has no room now.
         said: What the server said, where it was not simply accepted.
     """
 
@@ -58,7 +58,7 @@ def _refused(name: str, error: Exception) -> Rehearsed:
     match error:
         case AlreadyExists():
             return Rehearsed(name, accepted=True, said="is there already")
-        case NotAllowed():
+        case NotAllowed() | QuotaExceeded():
             return Rehearsed(name, accepted=None, said=str(error))
         case InfrastructureError():
             raise error
