@@ -58,7 +58,10 @@ class Following(Staying):
         if record.over or stays:
             return self.stay(place, record, cancels=True)
         keeper = operator or _another(tools, place, record.run)
-        self.say(f"{record.run}: {keeper} sees it through; `watch {record.run}` follows it", {"run": record.run})
+        self.say(
+            f"{record.run}: {keeper} sees it through; `watch {record.run}` follows it",
+            {"run": record.run, "left_to": keeper},
+        )
         return ExitCode.OK
 
 

@@ -38,7 +38,7 @@ class Pace:
     """
 
     again_s: float = 20.0
-    retry_s: float = 2.0
+    retry_s: float = 5.0
     list_s: float = 60.0
     backoff_s: float = 1.0
     backoff_cap_s: float = 60.0

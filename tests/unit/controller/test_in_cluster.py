@@ -195,6 +195,12 @@ def test_list_and_status_need_the_api_server_alone(touge, objects):
     assert (status["state"], status["attended"]) == ("Queued", True)
 
 
+def test_status_says_that_a_run_waits_for_the_controller_to_see_it(touge, objects):
+    touge("submit", "recipe.yaml", "--detach")
+
+    assert "waits for the controller in the cluster to see it" in touge("status")[1]
+
+
 def test_the_namespace_of_the_command_line_wins(touge, api, monkeypatch):
     monkeypatch.setenv("TOUGE_NAMESPACE", "of-the-environment")
 
