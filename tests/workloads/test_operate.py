@@ -155,7 +155,7 @@ def test_a_store_that_is_gone_for_a_while_is_ridden_out(laptop, operate):
         healthy = operator.page("/healthz")[0]
         server.mend()
 
-        assert laptop.wait_until_over()["state"] == "Succeeded"
+        operator.wait_for("/metrics", 'touge_runs{state="Succeeded"} 1.0')
         assert healthy == 200
         assert SECRET_KEY not in operator.log.read_text()
 
