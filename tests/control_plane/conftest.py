@@ -2,9 +2,9 @@
 
 import pytest
 from by_hand import Hands
-from control_plane import ControlPlane
 from job_templates import NAMES, cronjob
 
+from control_plane import ControlPlane
 from controller.runners.kubernetes.client import Cluster
 from controller.runners.kubernetes.connection import connect
 from controller.runners.kubernetes.records import ConfigMapRecords
