@@ -55,7 +55,7 @@ def bench(records, hands):
 
 @pytest.fixture(scope="module")
 def node(plane):
-    with gpu_node(plane, "gpu-24", 24564):
+    with gpu_node(plane, "gpu-16", 16376):
         yield
 
 
@@ -93,13 +93,13 @@ def test_a_pod_that_no_node_fits_says_what_it_needs_and_what_there_is(bench, nod
 
     (execution,) = bench.until(lambda seen: seen[0].state is State.UNSCHEDULABLE)
 
-    assert execution.message.startswith("needs a GPU with >= 30 GB; the largest here has 24 GB")
+    assert execution.message.startswith("needs a GPU with >= 24 GB; the largest here has 16 GB")
     assert "nodes are available" in execution.message
 
 
 def test_where_a_stage_would_run_is_told_before_it_is_started(bench, node):
-    assert "none now: needs a GPU with >= 30 GB" in bench.runner.place(bench.plan.stage("train"), bench.plan)
-    assert bench.runner.place(bench.plan.stage("curate"), bench.plan).endswith("fits gpu-24")
+    assert "none now: needs a GPU with >= 24 GB" in bench.runner.place(bench.plan.stage("train"), bench.plan)
+    assert bench.runner.place(bench.plan.stage("curate"), bench.plan).endswith("fits gpu-16")
 
 
 def test_an_execution_goes_by_its_pod_and_runs_when_the_container_does(bench, hands):
@@ -297,7 +297,7 @@ def test_nothing_half_made_stays_where_a_job_is_refused(records, hands):
 
 
 def test_several_nodes_are_one_execution_and_find_node_0_by_a_service(records, hands, node):
-    bench = Bench(records, hands, plan_of(resources={"nodes": 2, "gpus": 1, "gpu_memory": "24GB"}))
+    bench = Bench(records, hands, plan_of(resources={"nodes": 2, "gpus": 1, "gpu_memory": "16GB"}))
     bench.start()
     placed = lambda: [p for p in hands.pods(stage="train") if "nodeName" in p["spec"]]  # noqa: E731
     pods = hands.until(lambda: len(found := placed()) == 2 and found, "two pods")
