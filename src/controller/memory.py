@@ -32,11 +32,12 @@ def remembered(
         policy: How long to wait for a lost node and for a place.
     """
     merged = {_key(execution): _patient(execution, now_us, policy) for execution in seen}
+    spoken = {(e.task, e.attempt): e for e in merged.values() if e.placeholder and e.ended}
     for execution in known:
         if execution.ended:
             merged[_key(execution)] = execution
         elif _key(execution) not in merged and not execution.placeholder:
-            merged[_key(execution)] = _vanished(execution, now_us)
+            merged[_key(execution)] = _vanished(execution, spoken.get((execution.task, execution.attempt)), now_us)
     told = {(e.task, e.attempt) for e in merged.values() if _tells(e)}
     kept = (e for e in merged.values() if not (e.placeholder and e.ended and (e.task, e.attempt) in told))
     return tuple(sorted(kept, key=lambda e: (e.attempt, *_began(e), _key(e))))
@@ -55,7 +56,11 @@ def _patient(execution: Execution, now_us: int, policy: Policy) -> Execution:
     return execution
 
 
-def _vanished(execution: Execution, now_us: int) -> Execution:
+def _vanished(execution: Execution, spokesman: Execution | None, now_us: int) -> Execution:
+    """Return an execution that is gone, with the end that its attempt tells, if it does."""
+    if spokesman:
+        told = spokesman.model_dump(include={"state", "reason", "message", "exit_code", "ended_us"})
+        return execution.model_copy(update=told | {"state": spokesman.state})
     reason = execution.reason if execution.reason in _KEPT else Reason.LOST
     return execution.model_copy(update={"state": State.FAILED, "reason": reason, "ended_us": now_us})
 

@@ -77,7 +77,7 @@ def test_only_reading_nodes_reaches_beyond_the_namespace_and_only_when_asked_for
     beyond = [item for item in everything if "namespace" not in item["metadata"]]
 
     assert [item["kind"] for item in beyond] == ["ClusterRole", "ClusterRoleBinding"]
-    assert beyond[0]["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]}]
+    assert beyond[0]["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}]
     assert {subject["name"] for subject in beyond[1]["subjects"]} == {"model-team", "ci", "kenji", "touge-controller"}
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+
+from daemons import wait_until
 
 from control_plane import ControlPlane
 
@@ -75,19 +79,39 @@ class Hands:
         self.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "--patch", patch)
 
 
-def gpu_node(plane: ControlPlane, name: str, mib: int) -> None:
-    """Make a node that a scheduler takes for one with a GPU."""
+@contextlib.contextmanager
+def gpu_node(plane: ControlPlane, name: str, mib: int) -> Iterator[None]:
+    """Have a node that the scheduler takes for one with GPUs, and that says from time to time that it is well."""
+    head = {"name": name, "labels": {"nvidia.com/gpu.memory": str(mib)}}
+    plane.kubectl("create", "--filename=-", given={"apiVersion": "v1", "kind": "Node", "metadata": head})
+    over = threading.Event()
+
+    def be_well() -> None:
+        while not over.is_set():
+            _say_well(plane, name)
+            over.wait(10)
+
+    heart = threading.Thread(target=be_well)
+    heart.start()
+    try:
+        wait_until(lambda: _takes_pods(plane, name), f"{name} takes pods")
+        yield
+    finally:
+        over.set()
+        heart.join()
+        plane.kubectl("delete", "node", name)
+
+
+def _say_well(plane: ControlPlane, name: str) -> None:
     size = {"cpu": "64", "memory": "512Gi", "ephemeral-storage": "2Ti", "pods": "100", "nvidia.com/gpu": "8"}
-    labels = {"nvidia.com/gpu.memory": str(mib)}
-    plane.kubectl(
-        "create",
-        "--filename=-",
-        given={"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}},
-    )
     ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": _now(), "lastTransitionTime": _now()}
     status = {"status": {"capacity": size, "allocatable": size, "conditions": [ready]}}
     plane.kubectl("patch", "node", name, "--subresource=status", "--type=merge", "--patch", json.dumps(status))
-    plane.kubectl("taint", "node", name, "node.kubernetes.io/not-ready:NoSchedule-", "--overwrite")
+
+
+def _takes_pods(plane: ControlPlane, name: str) -> bool:
+    node = plane.get("node", name)
+    return "taints" not in node["spec"] and bool(node["status"].get("conditions"))
 
 
 def _alive(pod: Any) -> bool:

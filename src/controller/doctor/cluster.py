@@ -165,6 +165,9 @@ def _queue(namespace: Cluster, name: str) -> Finding:
         return Finding(f"queue {name}", ok=False, found="this cluster has no Kueue", advice=advice)
     try:
         queue = namespace.get(Resource(f"{_KUEUE}/{served}", "localqueues"), name)
+    except NotAllowed:
+        hint = "the chart's role submitter lets it be read once the chart's values name it"
+        return Finding(f"queue {name}", ok=True, found="cannot be read", hint=hint)
     except ObjectNotFound:
         advice = "make the LocalQueue, or name another in the chart's jobs.queue: Jobs would wait for ever"
         return Finding(f"queue {name}", ok=False, found="is not there", advice=advice)

@@ -26,14 +26,14 @@ class Right:
 #: As templates/_rights.tpl of the chart has them.
 SUBMITTER = (
     Right("", "configmaps", ("get", "list", "watch", "create", "patch", "delete")),
-    Right("", "pods", ("get", "list", "watch")),
-    Right("", "events", ("get", "list", "watch")),
+    Right("", "pods", ("list", "watch")),
     Right("", "pods/log", ("get",)),
-    Right("batch", "cronjobs", ("get", "list", "watch")),
-    Right("batch", "jobs", ("get", "list", "watch")),
+    Right("", "events", ("list",)),
+    Right("batch", "jobs", ("list", "watch")),
+    Right("batch", "cronjobs", ("list",)),
 )
 RUNNER = (
-    Right("batch", "jobs", ("create", "patch", "delete")),
+    Right("batch", "jobs", ("get", "create", "delete")),
     Right("", "pods", ("delete",)),
     Right("", "services", ("get", "create", "delete")),
 )

@@ -69,8 +69,8 @@ def _size(family: MemoryLabel | CardLabel, value: str | None) -> int | None:
         return family.cards.get(value or "")
     if not (value or "").isdigit():
         return None
-    told = int(value or 0) * family.bytes_per_unit
-    return max((size for size in TABLE.card_sizes if size * GB <= told), default=told // GB)
+    told, unit = int(value or 0), family.bytes_per_unit
+    return max((size for size in TABLE.card_sizes if size * GB // unit <= told), default=told * unit // GB)
 
 
 def _gpus(need: Need) -> str:

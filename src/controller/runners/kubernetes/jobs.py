@@ -130,12 +130,14 @@ def _queued(attempt: Attempt, task: Task, message: str) -> Execution:
     )
 
 
-def _failed(attempt: Attempt, task: Task, index: int) -> Execution:
-    """Return the end that only the Job tells, because its pod is gone."""
+def _failed(attempt: Attempt, task: Task, index: int | None) -> Execution:
+    """Return the end that only the Job tells, because its pod (of an index; None: of any) is gone."""
     message, reason = str(attempt.failure.get("message", "")), attempt.failure.get("reason")
     found = _EXIT.search(message)
     indexed = attempt.job["spec"].get("completionMode") == "Indexed"
-    ours = found and (not indexed or found["pod"].startswith(f"{attempt.job['metadata']['name']}-{index}-"))
+    ours = found and (
+        index is None or not indexed or found["pod"].startswith(f"{attempt.job['metadata']['name']}-{index}-")
+    )
     if found and ours:
         code = int(found["code"])
         return _ended(attempt, task, State.FAILED, code, rule_for(code).reason, message)
@@ -165,11 +167,11 @@ def _of_set(attempt: Attempt, size: int) -> Seen:
     task = Task(stage=attempt.stage)
     latest = {of_pod.index_of(pod): pod for pod in attempt.pods}
     members = {i: _marked(attempt, attempt.execution(pod, task)) for i, pod in sorted(latest.items())}
-    if 0 not in members:
-        return Seen(_set_without_its_head(attempt, task, members, size), None)
     failed = [i for i, member in members.items() if member.state is State.FAILED]
     if failed:
-        return _failed_set(members, latest, failed)
+        return _failed_set(attempt, members, latest, failed)
+    if 0 not in members:
+        return Seen(_set_without_its_head(attempt, task, members, size), None)
     head = members[0]
     if attempt.failure and all(member.ended for member in members.values()):
         return Seen(head.model_copy(update=_told_by_job(attempt)), latest[0])
@@ -180,24 +182,27 @@ def _of_set(attempt: Attempt, size: int) -> Seen:
 
 def _set_without_its_head(attempt: Attempt, task: Task, members: Mapping[int, Execution], size: int) -> Execution:
     if attempt.failure and all(member.ended for member in members.values()):
-        return _failed(attempt, task, 0)
+        return _failed(attempt, task, None)
     return _queued(attempt, task, attempt.waiting or f"{len(members)} of {size} pods are there")
 
 
 def _told_by_job(attempt: Attempt) -> dict[str, Any]:
-    told = _failed(attempt, Task(stage=attempt.stage), 0)
+    told = _failed(attempt, Task(stage=attempt.stage), None)
     return {"state": State.FAILED, "reason": told.reason, "message": told.message, "exit_code": told.exit_code}
 
 
-def _failed_set(members: Mapping[int, Execution], pods: Mapping[int, Object], failed: Sequence[int]) -> Seen:
+def _failed_set(
+    attempt: Attempt, members: Mapping[int, Execution], pods: Mapping[int, Object], failed: Sequence[int]
+) -> Seen:
     """Return a set of which a pod has failed: at work until the others have ended, and then failed as that one."""
     first = min(failed, key=lambda i: (members[i].exit_code in _FOLLOWING, members[i].ended_us or 0, i))
     cause = members[first]
     words = f"node {first}: {cause.message or cause.reason}"
+    head = members.get(0) or _queued(attempt, cause.task, "")
     if any(not member.ended for member in members.values()):
-        return Seen(_at_work(members[0], message=f"{words}; stopping the others"), pods[0])
-    update: dict[str, Any] = {"uid": members[0].uid, "started_us": members[0].started_us, "message": words}
-    update["ended_us"] = max(member.ended_us or 0 for member in members.values())
+        return Seen(_at_work(head, message=f"{words}; stopping the others"), pods.get(0))
+    update: dict[str, Any] = {"uid": head.uid, "started_us": head.started_us, "placeholder": head.placeholder}
+    update |= {"message": words, "ended_us": max(member.ended_us or 0 for member in members.values())}
     return Seen(cause.model_copy(update=update), pods[first])
 
 

@@ -21,6 +21,8 @@ from touge.contract.errors import (
 
 #: What the chart's role `submitter` may do; the rest is `runner`'s.
 _SUBMITTER_WRITES = "configmaps"
+#: How refusals begin that are about the object and not about us: webhooks, admission policies, Pod Security.
+_POLICIES = ("admission webhook", "denied the request", "denied request", "violates PodSecurity")
 _READS = frozenset({"get", "list", "watch"})
 
 
@@ -103,7 +105,7 @@ def _unknown(message: str) -> TougeError:
 def _forbidden(message: str, asked: Asked) -> TougeError:
     if "exceeded quota" in message:
         return QuotaExceeded(f"{asked}: {message}. Wait until other work ends, or ask for a larger quota")
-    if "admission webhook" in message or "denied the request" in message or "violates PodSecurity" in message:
+    if any(words in message for words in _POLICIES):
         return _invalid(message, asked)
     if "being terminated" in message:
         return SettingsError(f"{asked}: the namespace is being deleted. Use another (TOUGE_NAMESPACE)")

@@ -131,6 +131,14 @@ def test_a_queue_that_admits_nothing_is_told(found, objects, path, document, sai
     assert said in finding["found"]
 
 
+def test_a_queue_that_may_not_be_read_is_a_hint_and_no_fault(found, objects):
+    objects.unreadable = {"gpus"}
+
+    findings, exit_code = found()
+
+    assert (exit_code, findings["queue gpus"]["found"]) == (0, "cannot be read")
+
+
 def test_nodes_that_may_not_be_read_are_a_hint_and_no_fault(found, objects):
     objects.forbidden = {("list", "nodes"), ("get", "nodes")}
     objects.unreadable = {"nodes"}
