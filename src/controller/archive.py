@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controller.records import RunRecord
-from touge.contract.artifacts import run_key
+from touge.contract.artifacts import cancelled_key, run_key
 from touge.contract.inventory import Inventory
 from touge.storage.port import Store
 
@@ -22,3 +22,13 @@ def archive_inventories(run: str, inventories: Iterable[Inventory], store: Store
     """Write what each drives URI held when the plan was made."""
     for inventory in inventories:
         store.put(run_key(run, f"inventory/{inventory.digest}.json"), inventory.to_json().encode())
+
+
+def mark_cancelled(run: str, store: Store) -> None:
+    """Make the run's executions refrain from committing, also those that nobody can stop."""
+    store.put(cancelled_key(run), b"{}")
+
+
+def unmark_cancelled(run: str, store: Store) -> None:
+    """Let the run's executions commit again."""
+    store.delete(cancelled_key(run))

@@ -7,24 +7,27 @@ status first acts, and a runner starts each attempt at most once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from controller.archive import archive
+from controller.absent import AbsentStore
+from controller.archive import archive, mark_cancelled, unmark_cancelled
 from controller.facts import see
 from controller.reconcile import reconcile
 from controller.records import Records, RunRecord
 from controller.retries import Policy
 from controller.runners.port import Runner, StartRequest
-from controller.state import RunStatus, Start
+from controller.state import Action, RunStatus, Start, State, Stop
 from touge.contract.errors import Conflict, InfrastructureError, ObjectNotFound
 from touge.storage.port import Store
 
 log = structlog.get_logger()
 
-#: Store failures in a row that the loop rides out before it gives up (the run itself goes on).
+#: Said of a run that is left to a controller that can reach the store.
+UNSEEN = "waits for the controller in the cluster to see it; is it running?"
+#: Failures of store or cluster in a row that the loop rides out before it gives up (the run itself goes on).
 _PATIENCE = 8
 _LONGEST_PAUSE_S = 60.0
 
@@ -49,16 +52,25 @@ class Desk:
     clock: Callable[[], int]
     pause_s: float = 0.3
 
+    @property
+    def blind(self) -> bool:
+        """Whether commits cannot be seen: such a desk shows what others have recorded and decides nothing."""
+        return isinstance(self.store, AbsentStore)
+
 
 def look(desk: Desk, record: RunRecord) -> RunStatus:
-    """Return a run's status as it is now, changing nothing."""
+    """Return a run's status as it is now, changing nothing; without a store, as it was recorded last."""
+    if desk.blind:
+        return record.status or RunStatus(state=State.QUEUED, message=UNSEEN)
     world = see(record.spec.plan, record.status, desk.runner, desk.store)
     return reconcile(record.spec, record.status, world, desk.clock(), desk.policy).status
 
 
 def tick(desk: Desk, run: str) -> RunRecord:
-    """Do one round: record what follows from what is seen, then act on it."""
+    """Do one round: record what follows from what is seen, then act on it; without a store, only read the record."""
     record = desk.records.read(run)
+    if desk.blind:
+        return record
     world = see(record.spec.plan, record.status, desk.runner, desk.store)
     decision = reconcile(record.spec, record.status, world, desk.clock(), desk.policy)
     if decision.status != record.status:
@@ -69,12 +81,23 @@ def tick(desk: Desk, run: str) -> RunRecord:
             record = desk.records.update(changed)
         except Conflict:
             return desk.records.read(run)
-    for action in decision.actions:
-        if isinstance(action, Start):
-            desk.runner.start(StartRequest(record.spec.plan, action.task, action.attempt, desk.store.uri))
-        else:
-            desk.runner.stop(run, action.task, action.attempt)
+    _act(desk, record, decision.actions)
     return record
+
+
+def _act(desk: Desk, record: RunRecord, actions: Sequence[Action]) -> None:
+    """Do what was decided; a cancelled run is marked before its executions are told to end."""
+    run, spec = record.run, record.spec
+    if spec.cancel:
+        mark_cancelled(run, desk.store)
+    starts = [action for action in actions if isinstance(action, Start)]
+    if spec.retry and any(start.attempt == spec.first_attempt for start in starts):
+        unmark_cancelled(run, desk.store)
+    for start in starts:
+        desk.runner.start(StartRequest(spec.plan, start.task, start.attempt, desk.store.uri))
+    for stop in actions:
+        if isinstance(stop, Stop):
+            desk.runner.stop(run, stop.task, stop.attempt)
 
 
 def follow(desk: Desk, run: str, watch: Callable[[RunRecord], None], until: Callable[[], bool]) -> RunRecord:
@@ -87,7 +110,7 @@ def follow(desk: Desk, run: str, watch: Callable[[RunRecord], None], until: Call
         until: Asked after each round; True leaves the run as it is.
 
     Raises:
-        InfrastructureError: If the store failed many times in a row.
+        InfrastructureError: If the store, or the cluster, failed many times in a row.
     """
     failures = 0
     while True:
@@ -98,7 +121,7 @@ def follow(desk: Desk, run: str, watch: Callable[[RunRecord], None], until: Call
             raise
         except InfrastructureError as error:
             failures += 1
-            log.warning("the store did not answer; trying again", error=str(error), failures=failures)
+            log.warning("no answer; trying again", error=str(error), failures=failures)
             if failures >= _PATIENCE:
                 raise
             record = desk.records.read(run)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controller.memory import remembered
 from controller.retries import GiveUp, Policy, Retry, judge
 from controller.state import (
     Action,
@@ -90,12 +91,13 @@ def reconcile(spec: RunSpec, previous: RunStatus | None, world: World, now_us: i
         now_us: Unix time in microseconds.
         policy: How often each kind of failure is forgiven, and how many executions may run at once.
     """
-    executions = _remember(previous.executions if previous else (), world.executions, now_us)
+    executions = remembered(previous.executions if previous else (), world.executions, now_us, policy)
     if previous and previous.state.terminal and previous.retry == spec.retry:
         return Decision(previous, _stops(executions))
     views = _views(spec, executions, world.committed, policy)
     state, reason, message, actions = _decide(spec, views, executions, now_us, policy)
     failures = [view.outlook for view in views.values() if isinstance(view.outlook, GiveUp)]
+    actions += _stops_of_lost(world.executions, executions)
     status = RunStatus(
         state=state,
         reason=reason,
@@ -132,23 +134,6 @@ def stage_committed(stage: Stage, committed: frozenset[Task]) -> bool:
     return all(task in committed for task in tasks_of(stage))
 
 
-def _remember(previous: Iterable[Execution], seen: Iterable[Execution], now_us: int) -> tuple[Execution, ...]:
-    """Merge what was known with what is seen: an end stays as first seen; who vanished is lost."""
-    merged = {_key(execution): execution for execution in seen}
-    for known in previous:
-        if known.ended:
-            merged[_key(known)] = known
-        elif _key(known) not in merged:
-            merged[_key(known)] = known.model_copy(
-                update={"state": State.FAILED, "reason": Reason.LOST, "ended_us": now_us}
-            )
-    return tuple(sorted(merged.values(), key=lambda execution: (execution.attempt, _key(execution))))
-
-
-def _key(execution: Execution) -> tuple[str, int, int, str]:
-    return execution.task.stage, execution.task.shard, execution.attempt, execution.uid
-
-
 def _views(
     spec: RunSpec, executions: Sequence[Execution], committed: frozenset[Task], policy: Policy
 ) -> dict[Task, _View]:
@@ -162,9 +147,18 @@ def _views(
 def _view(task: Task, spec: RunSpec, executions: Sequence[Execution], policy: Policy, *, committed: bool) -> _View:
     attempts = tuple(execution for execution in executions if execution.attempt >= spec.first_attempt)
     last = max((execution.attempt for execution in executions), default=0)
-    ended_only = attempts and all(execution.ended for execution in attempts)
-    outlook = judge(attempts, policy) if ended_only and not committed else None
+    outlook = _outlook(attempts, policy) if attempts and not committed else None
     return _View(task, committed, attempts, max(spec.first_attempt, last + 1), outlook)
+
+
+def _outlook(attempts: Sequence[Execution], policy: Policy) -> Retry | GiveUp | None:
+    """Return what follows from ends; from those inside an attempt that goes on, only that it should not."""
+    ended = [execution for execution in attempts if execution.ended]
+    going_on = max((execution.attempt for execution in attempts if not execution.ended), default=None)
+    if not ended or (going_on is not None and ended[-1].attempt != going_on):
+        return None
+    outlook = judge(ended, policy)
+    return outlook if going_on is None or isinstance(outlook, GiveUp) else None
 
 
 def _decide(
@@ -249,6 +243,13 @@ def _may_start(view: _View, now_us: int) -> bool:
 
 def _stops(executions: Iterable[Execution]) -> tuple[Stop, ...]:
     return tuple(Stop(task=e.task, attempt=e.attempt) for e in executions if not e.ended)
+
+
+def _stops_of_lost(seen: Iterable[Execution], known: Iterable[Execution]) -> tuple[Stop, ...]:
+    """Return stops of attempts that are given up with their node; shards share theirs with others that go on."""
+    over = {(e.task, e.attempt, e.uid) for e in known if e.ended}
+    alive = (e for e in seen if not e.ended and (e.task, e.attempt, e.uid) in over)
+    return _stops(e for e in alive if not e.task.stage.endswith("-map"))
 
 
 def _summary(waiting: Sequence[_View]) -> tuple[State, str]:

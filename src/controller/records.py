@@ -6,6 +6,7 @@ Nothing here decides.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import fcntl
 import os
@@ -15,20 +16,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Protocol
 
+import structlog
 from pydantic import Field, ValidationError
 
-from controller.state import RunSpec, RunStatus
+from controller.state import RunSpec, RunStatus, State
 from touge.contract.errors import AlreadyExists, Conflict, ObjectNotFound, SettingsError
 from touge.contract.model import Document
 
+log = structlog.get_logger()
+
 _RECORD = "record.json"
+_GATE: dict[bool | None, Literal["passed", "failed", "none"]] = {True: "passed", False: "failed", None: "none"}
 
 
 class RunRecord(Document):
     """One run: its spec, its status, and the version that a change must name."""
 
     schema_version: Literal["touge.run/1"] = Field("touge.run/1", alias="schema")
-    version: int
+    version: int | str = Field(description="changes with every write; never computed with by others than its adapter")
     spec: RunSpec
     status: RunStatus | None = None
 
@@ -41,6 +46,32 @@ class RunRecord(Document):
     def over(self) -> bool:
         """Whether the run is in a terminal state that no `retry` has left since."""
         return self.status is not None and self.status.state.terminal and self.status.retry == self.spec.retry
+
+
+class RunSummary(Document):
+    """What a list of runs shows; cheaper to read than records."""
+
+    run: str
+    created_us: int
+    state: State
+    reason: str = ""
+    gate: Literal["", "passed", "failed", "none"] = ""
+    over: bool = False
+
+    @classmethod
+    def of(cls, record: RunRecord) -> RunSummary:
+        """Return the summary of a record; a run that a `retry` has left its terminal state by is queued."""
+        status = record.status
+        if status is None or (status.state.terminal and not record.over):
+            return cls(run=record.run, created_us=record.spec.created_us, state=State.QUEUED)
+        return cls(
+            run=record.run,
+            created_us=record.spec.created_us,
+            state=status.state,
+            reason=status.reason,
+            gate=_GATE[status.verdict.passed] if status.verdict else "",
+            over=record.over,
+        )
 
 
 class Records(Protocol):
@@ -56,6 +87,10 @@ class Records(Protocol):
 
     def list(self) -> list[RunRecord]:
         """Return all records, oldest first."""
+        ...
+
+    def summaries(self) -> builtins.list[RunSummary]:
+        """Return what is known of all runs in a few words each, oldest first."""
         ...
 
     def update(self, record: RunRecord) -> RunRecord:
@@ -97,7 +132,22 @@ class FileRecords:
     def list(self) -> list[RunRecord]:
         """Return all records, oldest first."""
         runs = [path.parent.name for path in self.home.glob(f"runs/*/{_RECORD}")]
-        return sorted((self.read(run) for run in runs), key=lambda record: (record.spec.created_us, record.run))
+        records = [record for run in runs if (record := self._readable(run))]
+        return sorted(records, key=lambda record: (record.spec.created_us, record.run))
+
+    def _readable(self, run: str) -> RunRecord | None:
+        """Return a record, or None where it is gone meanwhile or damaged: the others are no worse for it."""
+        try:
+            return self.read(run)
+        except ObjectNotFound:
+            return None
+        except SettingsError as error:
+            log.warning("left out", run=run, error=str(error))
+            return None
+
+    def summaries(self) -> builtins.list[RunSummary]:
+        """Return what is known of all runs, oldest first."""
+        return [RunSummary.of(record) for record in self.list()]
 
     def update(self, record: RunRecord) -> RunRecord:
         """Write the record if nobody was faster; returns it with its new version."""
@@ -105,7 +155,7 @@ class FileRecords:
             current = self.read(record.run).version
             if current != record.version:
                 raise Conflict(f"run {record.run} changed meanwhile (version {record.version}, now {current})")
-            changed = record.model_copy(update={"version": current + 1})
+            changed = record.model_copy(update={"version": int(current) + 1})
             self._write(changed)
         return changed
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controller.state import Execution, Reason
+from controller.state import Execution, Reason, State
 from touge.contract.exit_codes import Consequence, ExitCode, Rule, rule_for
 
 #: What a runner says where the kernel killed an execution for memory.
@@ -22,6 +22,15 @@ _NOT_COMMITTED = Rule(
 _HOST_MEMORY = Rule(
     137, Reason.HOST_MEMORY, Consequence.FAIL, "out of host memory: give the stage more, or use fewer shards"
 )
+#: Ends that the runner knows more about than an exit code tells.
+_BY_REASON = {
+    rule.reason: rule
+    for rule in (
+        Rule(-2, Reason.DISRUPTED, Consequence.RETRY, "the cluster took it away: evicted, preempted, or its node"),
+        Rule(-3, Reason.REFUSED, Consequence.FAIL, "the cluster refuses it"),
+        Rule(-4, Reason.DEADLINE_EXCEEDED, Consequence.FAIL, "waited and ran for too long"),
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,9 @@ class Policy:
         backoff_s: Wait after the first counted failure; doubled with each further one.
         backoff_cap_s: Longest wait.
         parallel: Executions of one run at work at once.
+        unschedulable_s: How long an execution may be without a node before that is called unschedulable.
+        replace_lost_s: How long a node that is lost is waited for before its execution is given up and tried again;
+            None waits for ever, because a container that nobody sees may still run.
     """
 
     retries: int = 5
@@ -43,6 +55,8 @@ class Policy:
     backoff_s: float = 2.0
     backoff_cap_s: float = 300.0
     parallel: int = 1_000_000
+    unschedulable_s: float = 30.0
+    replace_lost_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +79,7 @@ class GiveUp:
 
 
 def judge(ended: Sequence[Execution], policy: Policy) -> Retry | GiveUp:
-    """Decide about a task that is not committed and has no execution at work.
+    """Decide about a task that is not committed; where one is still at work, only to give up matters.
 
     Args:
         ended: Its executions of this try, at least one, in the order in which they were started.
@@ -90,17 +104,19 @@ def judge(ended: Sequence[Execution], policy: Policy) -> Retry | GiveUp:
 
 
 def _counted(ended: Sequence[Execution]) -> list[Execution]:
-    """Return the failures that cost a try: all but interruptions with a checkpoint newer than any before."""
+    """Return the failures that cost a try: neither the cluster's doing nor interruptions with a newer checkpoint."""
     counted, newest = [], 0
     for execution in ended:
         advanced = execution.exit_code == ExitCode.INTERRUPTED and execution.checkpoint > newest
         newest = max(newest, execution.checkpoint)
-        if not advanced:
+        if not advanced and execution.reason != Reason.DISRUPTED:
             counted.append(execution)
     return counted
 
 
 def _rule(execution: Execution) -> Rule:
+    if execution.state is not State.SUCCEEDED and (known := _BY_REASON.get(execution.reason)):
+        return known
     match execution.exit_code:
         case None:
             return _LOST

@@ -49,6 +49,8 @@ class Reason(StrEnum):
     HOST_MEMORY = "HostMemory"
     NOT_COMMITTED = "NotCommitted"
     LOST = "Lost"
+    DISRUPTED = "Disrupted"
+    REFUSED = "Refused"
     ERROR = "Error"
     INVALID_RECIPE = "InvalidRecipe"
     INVALID_DATA = "InvalidData"
@@ -89,6 +91,10 @@ class Execution(Document):
     started_us: int | None = None
     ended_us: int | None = None
     checkpoint: int = Field(0, description="step of its newest complete checkpoint; 0 without one")
+    since_us: int | None = Field(None, description="since when it waits for what its message says")
+    placeholder: bool = Field(
+        False, description="stands for an attempt of which no execution can be seen: none yet, or none any more"
+    )
 
     @property
     def ended(self) -> bool:

@@ -6,6 +6,9 @@ import pytest
 from api_fields import unknown_fields
 from helm import CHART, EVERYTHING, TRIAL, find, helm, pod_templates, rendered, setting, template
 
+from controller.cli.app import parse
+from controller.cli.operate import Operate
+
 TEMPLATES = {"touge-curate", "touge-train-full", "touge-train-lora", "touge-train-qlora", "touge-evaluate"}
 #: A Job's name is its CronJob's and eleven characters more
 #: (https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/).
@@ -74,7 +77,7 @@ def test_only_reading_nodes_reaches_beyond_the_namespace_and_only_when_asked_for
     beyond = [item for item in everything if "namespace" not in item["metadata"]]
 
     assert [item["kind"] for item in beyond] == ["ClusterRole", "ClusterRoleBinding"]
-    assert beyond[0]["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]}]
+    assert beyond[0]["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}]
     assert {subject["name"] for subject in beyond[1]["subjects"]} == {"model-team", "ci", "kenji", "touge-controller"}
 
 
@@ -95,6 +98,27 @@ def test_the_test_asks_the_doctor(trial):
     container = find(trial, "Pod", "touge-test")["spec"]["containers"][0]
 
     assert [*container["command"], *container["args"]] == ["python", "-m", "controller", "doctor"]
+
+
+def test_the_controller_is_probed_where_it_answers(trial):
+    pod = find(trial, "Deployment", "touge-controller")["spec"]["template"]["spec"]
+    container, service = pod["containers"][0], find(trial, "Service", "touge-controller")
+    verb = parse(container["args"])
+
+    assert isinstance(verb, Operate)
+    assert [{"name": "http", "containerPort": verb.port}] == container["ports"]
+    assert ("/healthz", "http") == tuple(container["livenessProbe"]["httpGet"][key] for key in ("path", "port"))
+    assert ("/readyz", "http") == tuple(container["readinessProbe"]["httpGet"][key] for key in ("path", "port"))
+    assert "http" == service["spec"]["ports"][0]["targetPort"]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_retraining_leaves_its_run_to_the_controller_or_stays_with_it(enabled):
+    objects = rendered(setting("controller.enabled", enabled))
+    job = find(objects, "CronJob", "touge-retrain")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    verb = parse(job["containers"][0]["args"])
+
+    assert (verb.detach, verb.wait) == (enabled, not enabled)
 
 
 def test_common_labels_are_on_every_object_and_pod(everything):

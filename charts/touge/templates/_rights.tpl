@@ -2,18 +2,21 @@
 
 {{/* Run records, and reading what became of them. */}}
 {{- define "touge.submitterRules" -}}
-- {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch, create, update, delete]}
-- {apiGroups: [""], resources: [pods, events], verbs: [get, list, watch]}
+- {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [""], resources: [pods], verbs: [list, watch]}
 - {apiGroups: [""], resources: [pods/log], verbs: [get]}
-- {apiGroups: [batch], resources: [cronjobs, jobs], verbs: [get, list, watch]}
+- {apiGroups: [""], resources: [events], verbs: [list]}
+- {apiGroups: [batch], resources: [jobs], verbs: [list, watch]}
+- {apiGroups: [batch], resources: [cronjobs], verbs: [list]}
 {{- if include "touge.queues" . }}
-- {apiGroups: [kueue.x-k8s.io], resources: [workloads, localqueues], verbs: [get, list, watch]}
+- {apiGroups: [kueue.x-k8s.io], resources: [workloads], verbs: [list]}
+- {apiGroups: [kueue.x-k8s.io], resources: [localqueues], verbs: [get]}
 {{- end }}
 {{- end }}
 
 {{/* Jobs besides, and the Service by which the pods of one training find one another. */}}
 {{- define "touge.runnerRules" -}}
-- {apiGroups: [batch], resources: [jobs], verbs: [create, patch, delete]}
+- {apiGroups: [batch], resources: [jobs], verbs: [get, create, delete]}
 - {apiGroups: [""], resources: [pods], verbs: [delete]}
 - {apiGroups: [""], resources: [services], verbs: [get, create, delete]}
 {{- if .Values.placement.dynamicAllocation.enabled }}

@@ -18,6 +18,7 @@ from controller.cli.delete import Delete
 from controller.cli.doctor import Doctor
 from controller.cli.list import List
 from controller.cli.logs import Logs
+from controller.cli.operate import Operate
 from controller.cli.plan import Plan
 from controller.cli.promote import Promote
 from controller.cli.report import Report
@@ -58,8 +59,25 @@ class Controller(BaseSettings):
     delete: CliSubCommand[Delete]
     report: CliSubCommand[Report]
     promote: CliSubCommand[Promote]
+    operate: CliSubCommand[Operate]
     doctor: CliSubCommand[Doctor]
     schema_: CliSubCommand[Schema] = Field(validation_alias="schema")
+
+
+def log_to_stderr(arguments: Sequence[str]) -> None:
+    """Keep stdout for data; called once by a process's entry point. `operate` logs JSON, as the stages do."""
+    import structlog
+
+    as_data = (
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    )
+    structlog.configure(
+        processors=as_data if arguments[:1] == ["operate"] else None,
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def main(arguments: Sequence[str], tools: Tools | None = None) -> int:
@@ -67,7 +85,7 @@ def main(arguments: Sequence[str], tools: Tools | None = None) -> int:
     debug = "--debug" in arguments
     try:
         verb = parse(arguments)
-        return verb.run(replace(tools or Tools(), debug=debug))
+        return verb.run(replace(tools or Tools(), debug=debug, given=verb.given()))
     except TougeError as error:
         return _failed(str(error), error.exit_code, debug=debug)
     except KeyboardInterrupt:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from controller.cli.verb import Tools, UsageError, Verb
+from controller.cli.verb import RunVerb, Tools, UsageError
 
 
-class Delete(Verb):
+class Delete(RunVerb):
     """Remove the record and the logs of a run, or of all; artifacts stay in the store."""
 
     name: CliPositionalArg[str | None] = Field(None, description="run id or its beginning")

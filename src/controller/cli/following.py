@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,34 +15,64 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from controller.cli.verb import Tools, Verb
+from controller.cli.verb import RunVerb, Tools, UsageError
 from touge.contract.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from controller.follow import Desk
+    from controller.place import Place
     from controller.records import RunRecord
 
 
-class Following(Verb):
+class Staying(RunVerb):
     """A verb that stays with a run until it is over."""
 
-    detach: bool = Field(False, description="return at once; the run goes on in a session of its own")
-    wait: bool = Field(False, description="stay until the run is over (what happens on this machine anyway)")
     timeout: float | None = Field(None, gt=0, description="seconds to stay at most; the run goes on (exit code 41)")
 
-    def attend(self, tools: Tools, desk: Desk, record: RunRecord, *, cancels: bool) -> int:
-        """Follow the run, or leave it to a controller in a session of its own."""
-        from controller.attendance import attending
+    def stay(self, place: Place, record: RunRecord, *, cancels: bool) -> int:
+        """Follow the run to its end, and tell how it ended."""
         from controller.cli.outcome import outcome, summary
 
-        if self.detach:
-            leave(tools, desk, record.run)
-            self.say(f"{record.run} runs detached; `watch {record.run}` follows it", {"run": record.run})
-            return ExitCode.OK
-        with attending(tools.records.home, record.run):
-            record = attend(desk, record.run, timeout_s=self.timeout, cancels=cancels)
-        self.say(summary(record, desk.store), outcome(record))
+        warn_if_unseen(place, record)
+        with place.attendance.attending(record.run):
+            record = attend(place.desk, record.run, timeout_s=self.timeout, cancels=cancels)
+        self.say(summary(record, place.desk), outcome(record))
         return exit_code(record)
+
+
+class Following(Staying):
+    """A verb that sets a run going, and stays with it or leaves it to another controller."""
+
+    detach: bool = Field(False, description="return at once, and leave the run to another controller")
+    wait: bool = Field(False, description="stay until the run is over, also where `operate` sees it through")
+
+    def check(self) -> None:
+        """Refuse options that contradict one another, before anything is done."""
+        if self.detach and (self.wait or self.timeout):
+            raise UsageError("--detach returns at once, --wait and --timeout stay; give one of them")
+
+    def attend(self, tools: Tools, place: Place, record: RunRecord) -> int:
+        """Stay with the run, unless told to leave it or somebody else sees it through."""
+        operator = place.attendance.operator()
+        stays = self.wait or self.timeout is not None or not (self.detach or operator)
+        if record.over or stays:
+            return self.stay(place, record, cancels=True)
+        keeper = operator or _another(tools, place, record.run)
+        self.say(
+            f"{record.run}: {keeper} sees it through; `watch {record.run}` follows it",
+            {"run": record.run, "left_to": keeper},
+        )
+        return ExitCode.OK
+
+
+def warn_if_unseen(place: Place, record: RunRecord) -> None:
+    """Say so where this command line cannot see the store and nobody else works on the run."""
+    if place.desk.blind and not record.over and not place.attendance.operator():
+        print(
+            f"{record.run} waits: no controller is ready in {place.name}, and the store cannot be reached from here. "
+            "Install the chart with controller.enabled=true, or set TOUGE_STORE",
+            file=sys.stderr,
+        )
 
 
 def exit_code(record: RunRecord) -> ExitCode:
@@ -91,24 +122,25 @@ def kill(desk: Desk, record: RunRecord) -> None:
             desk.runner.stop(record.run, execution.task, execution.attempt, kill=True)
 
 
-def leave(tools: Tools, desk: Desk, run: str) -> None:
-    """Start a controller that follows the run in a session of its own."""
-    folder = tools.records.home / "runs" / run
-    with (folder / "controller.log").open("ab") as log:
+def _another(tools: Tools, place: Place, run: str) -> str:
+    """Leave the run to another controller, on this machine a new one, and return which."""
+    if place.cluster:
+        return f"the next controller that is ready in {place.name}"
+    home = tools.settings.home.absolute()
+    debug = ["--debug"] if tools.debug else []
+    environ = dict(os.environ) | {
+        "TOUGE_RUNNER": "local", "TOUGE_HOME": str(home), "TOUGE_STORE": place.desk.store.uri,
+    }  # fmt: skip
+    with (home / "runs" / run / "controller.log").open("ab") as log:
         subprocess.Popen(  # noqa: S603 - this very program
-            [*tools.program, "watch", run],
+            [*tools.program, "watch", run, *debug],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env=_environment(tools, desk),
+            env=environ,
         )
-
-
-def _environment(tools: Tools, desk: Desk) -> dict[str, str]:
-    import os
-
-    return dict(os.environ) | {"TOUGE_HOME": str(tools.records.home), "TOUGE_STORE": desk.store.uri}
+    return "a controller in a session of its own"
 
 
 @dataclass(slots=True)

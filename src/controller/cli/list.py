@@ -1,43 +1,30 @@
-"""`list`: all runs on this machine."""
+"""`list`: all runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controller.cli.verb import Tools, Verb, now_us, table
+from controller.cli.verb import RunVerb, Tools, now_us, table
 
 if TYPE_CHECKING:
-    from controller.records import RunRecord
-    from controller.state import RunStatus
+    from controller.records import RunSummary
 
 
-class List(Verb):
-    """List all runs, oldest first."""
+class List(RunVerb):
+    """List all runs, oldest first, as they were recorded last."""
 
     def run(self, tools: Tools) -> int:
         """Print one line a run."""
-        records = tools.records.list()
-        rows = [_row(record, _status(tools, record)) for record in records]
+        rows = [_row(known) for known in tools.desk().records.summaries()]
         heading = ["run", "state", "reason", "gate", "age"]
         empty = "no runs yet; `submit RECIPE` makes one"
         self.say(table([heading, *rows]) if rows else empty, [dict(zip(heading, row, strict=True)) for row in rows])
         return 0
 
 
-def _status(tools: Tools, record: RunRecord) -> RunStatus | None:
-    """Return the recorded status of a run that is over, and what is seen of one that is not."""
-    if record.over:
-        return record.status
-    from controller.follow import look
-
-    return look(tools.desk(), record)
-
-
-def _row(record: RunRecord, status: RunStatus | None) -> list[str]:
-    verdict = status.verdict if status else None
-    gate = {True: "passed", False: "failed", None: "no verdict"}[verdict.passed] if verdict else ""
-    state, reason = (str(status.state), status.reason) if status else ("Queued", "")
-    return [record.run, state, reason, gate, age(now_us() - record.spec.created_us)]
+def _row(known: RunSummary) -> list[str]:
+    gate = "no verdict" if known.gate == "none" else known.gate
+    return [known.run, str(known.state), known.reason, gate, age(now_us() - known.created_us)]
 
 
 def age(microseconds: int) -> str:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from pydantic import AliasChoices, Field
 from pydantic_settings import CliPositionalArg
 
-from controller.cli.verb import Tools, Verb
+from controller.cli.verb import RunVerb, Tools
 from touge.contract.plan import StageName
 
 if TYPE_CHECKING:
     from controller.records import Records
 
 
-class Logs(Verb):
+class Logs(RunVerb):
     """Print the logs of a run, all stages or one, in the order in which they started."""
 
     name: CliPositionalArg[str | None] = Field(None, description="run id, its beginning, or nothing for the newest")

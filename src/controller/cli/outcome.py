@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from controller.cli.following import exit_code
 from controller.state import Cause, RunStatus, State
 
 if TYPE_CHECKING:
+    from controller.follow import Desk
     from controller.records import RunRecord
     from touge.contract.report import Verdict
-    from touge.storage.port import Store
+
+#: A termination message is cut where a log line goes on.
+_ENOUGH = 1000
 
 
 def outcome(record: RunRecord) -> dict[str, Any]:
@@ -19,7 +23,7 @@ def outcome(record: RunRecord) -> dict[str, Any]:
     return {"run": record.run, "exit_code": int(exit_code(record)), **status}
 
 
-def summary(record: RunRecord, store: Store) -> str:
+def summary(record: RunRecord, desk: Desk) -> str:
     """Return what a person wants to read when a run ends: the report, or what went wrong and what to do."""
     from controller.cli.report import report_text
 
@@ -27,7 +31,9 @@ def summary(record: RunRecord, store: Store) -> str:
     if status is None or not record.over:
         return f"run {record.run} goes on; `watch {record.run}` follows it"
     if status.state is State.SUCCEEDED:
-        return f"{report_text(record.spec.plan, store)}\nrun {record.run}: {state_line(status)}"
+        unseen = "its report lies in the store; `report` shows it where TOUGE_STORE is set"
+        report = unseen if desk.blind else report_text(record.spec.plan, desk.store)
+        return f"{report}\nrun {record.run}: {state_line(status)}"
     return "\n".join([f"run {record.run}: {state_line(status)}", *_advice(record.run, status)])
 
 
@@ -55,7 +61,18 @@ def cause_lines(cause: Cause) -> list[str]:
     """Return the first cause of a failure with the last words of its log."""
     code = "no exit code" if cause.exit_code is None else f"exit code {cause.exit_code}"
     head = f"{cause.task}, attempt {cause.attempt}: {cause.reason} ({code})"
-    return [head, *cause.message.splitlines(), *(f"  | {line}" for line in cause.log_tail[-5:])]
+    tail = [line for line in cause.log_tail if not _repeats(line, cause.message)]
+    return [head, *cause.message.splitlines(), *(f"  | {line}" for line in tail[-5:])]
+
+
+def _repeats(line: str, message: str) -> bool:
+    """Return whether a line of the log only says what the message says: a stage also logs its end, as JSON."""
+    try:
+        words = json.loads(line)
+    except ValueError:
+        return bool(line) and message.startswith(line)
+    said = words.get("message") if isinstance(words, dict) and words.get("event") == "failed" else None
+    return isinstance(said, str) and message.startswith(said[:_ENOUGH])
 
 
 def _advice(run: str, status: RunStatus) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from controller.cli.verb import Tools, Verb
+from controller.cli.verb import RunVerb, Tools
 
 
-class Promote(Verb):
+class Promote(RunVerb):
     """Promote the model of a run whose gate was passed; refuses any other."""
 
     name: CliPositionalArg[str] = Field(description="run id or its beginning")

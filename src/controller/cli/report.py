@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from controller.cli.verb import Tools, Verb, table
+from controller.cli.verb import RunVerb, Tools, table
 
 if TYPE_CHECKING:
     from touge.contract.plan import Plan
@@ -32,7 +32,7 @@ _ROWS = (
 _MODELS = ("base", "tuned", "constant_velocity", "constant_turn_rate")
 
 
-class Report(Verb):
+class Report(RunVerb):
     """Print the before/after table of a run and where its report is."""
 
     name: CliPositionalArg[str | None] = Field(None, description="run id, its beginning, or nothing for the newest")
@@ -46,7 +46,7 @@ class Report(Verb):
         plan = find_run(desk.records, self.name).spec.plan
         report = read_report(plan, desk.store)
         data = report.model_dump(mode="json", by_alias=True)
-        self.say(report_text(plan, desk.store, report, tools.records.home), data)
+        self.say(report_text(plan, desk.store, report, tools.settings.home), data)
         return report.verdict.exit_code
 
 

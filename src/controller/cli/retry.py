@@ -20,11 +20,12 @@ class Retry(Following):
         from controller.cli.runs import find_run
         from controller.state import State
 
-        desk = tools.desk()
-        record = find_run(desk.records, self.name)
+        self.check()
+        place = tools.place()
+        record = find_run(place.desk.records, self.name)
         if not record.over:
             raise UsageError(f"run {record.run} is not over; `watch {record.run}` follows it, `cancel` ends it")
         if record.status and record.status.state is State.SUCCEEDED:
             raise UsageError(f"run {record.run} succeeded; `submit --new-run` makes another of the same recipe")
-        record = request_retry(desk.records, record.run)
-        return self.attend(tools, desk, record, cancels=True)
+        record = request_retry(place.desk.records, record.run)
+        return self.attend(tools, place, record)

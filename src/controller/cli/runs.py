@@ -17,15 +17,15 @@ def find_run(records: Records, given: str | None) -> RunRecord:
     Raises:
         UsageError: If there is none, or more than one.
     """
-    known = records.list()
+    known = [summary.run for summary in records.summaries()]
     if not known:
         raise UsageError("there is no run yet; `submit RECIPE` makes one")
     if given is None:
-        return known[-1]
-    matches = [record for record in known if record.run == given] or [r for r in known if r.run.startswith(given)]
+        return records.read(known[-1])
+    matches = [run for run in known if run == given] or [run for run in known if run.startswith(given)]
     if len(matches) == 1:
-        return matches[0]
-    names = [record.run for record in matches or known]
+        return records.read(matches[0])
+    names = matches or known
     if matches:
         raise UsageError(f"{given!r} is the beginning of {len(matches)} runs: {', '.join(names)}; give more of the id")
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)

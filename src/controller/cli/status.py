@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from controller.cli.verb import Tools, Verb, table
+from controller.cli.verb import RunVerb, Tools, table
 
 if TYPE_CHECKING:
     from controller.state import RunStatus
 
 
-class Status(Verb):
+class Status(RunVerb):
     """Show the stages of a run, their progress, and the first cause if it failed."""
 
     name: CliPositionalArg[str | None] = Field(None, description="run id, its beginning, or nothing for the newest")
 
     def run(self, tools: Tools) -> int:
         """Print the status."""
-        from controller.attendance import attended
         from controller.cli.progress import read_progress_of
         from controller.cli.runs import find_run
         from controller.follow import look
 
-        desk = tools.desk()
+        place = tools.place()
+        desk = place.desk
         record = find_run(desk.records, self.name)
         status = look(desk, record)
         progress = read_progress_of(record.spec.plan, status, desk.store)
         text = _text(record.run, status, {name: shown.text for name, shown in progress.items()})
-        alone = not status.state.terminal and not attended(tools.records.home, record.run)
+        alone = not status.state.terminal and not place.attendance.attended(record.run)
         hint = f"\n\nnobody works on it; `watch {record.run}` or submitting again goes on" if alone else ""
         self.say(text + hint, {"run": record.run, "attended": not alone, **status.model_dump(mode="json")})
         return 0
@@ -45,4 +45,6 @@ def _text(run: str, status: RunStatus, progress: dict[str, str]) -> str:
         for s in status.stages
     ]
     cause = ["", *cause_lines(status.cause)] if status.cause else []
-    return "\n".join([f"run {run}: {state_line(status)}", "", table(rows), *cause])
+    told = [status.message] if status.message and not status.cause else []
+    stages = ["", table(rows)] if status.stages else []
+    return "\n".join([f"run {run}: {state_line(status)}", *told, *stages, *cause])

@@ -12,7 +12,7 @@ from pydantic_settings import CliPositionalArg
 
 from controller.cli.following import Following
 from controller.cli.plan import Overrides
-from controller.cli.verb import Tools, UsageError
+from controller.cli.verb import Tools
 from touge.contract.errors import AlreadyExists, ObjectNotFound, TougeError
 from touge.contract.exit_codes import ExitCode
 
@@ -30,7 +30,10 @@ class RunOver(TougeError):
 
 
 class Submit(Following):
-    """Run a recipe and follow it to its report. Submitting the same again attaches; Ctrl-C cancels, twice kills."""
+    """Run a recipe; submitting the same again attaches.
+
+    Follows the run to its report (Ctrl-C cancels, twice kills), but for --detach or where `operate` sees runs through.
+    """
 
     recipe: CliPositionalArg[Path] = Field(description="recipe file")
     overrides: Overrides = Field(
@@ -44,8 +47,7 @@ class Submit(Following):
         """Make or find the run and follow it."""
         from controller.cli.recipes import plan_recipe
 
-        if self.detach and self.wait:
-            raise UsageError("--detach and --wait contradict one another; give one of them")
+        self.check()
         nonce = uuid.uuid4().hex
         plan, inventories = plan_recipe(
             self.recipe,
@@ -53,9 +55,9 @@ class Submit(Following):
             run_nonce=nonce if self.new_run or self.no_reuse else "",
             stage_nonce=nonce if self.no_reuse else "",
         )
-        desk = tools.desk()
-        record = self._revived(desk, plan, _find_or_create(desk, plan, inventories))
-        return self.attend(tools, desk, record, cancels=True)
+        place = tools.place()
+        record = self._revived(place.desk, plan, _find_or_create(place.desk, plan, inventories))
+        return self.attend(tools, place, record)
 
     def _revived(self, desk: Desk, plan: Plan, record: RunRecord) -> RunRecord:
         """Return the record of a run that may be followed.
@@ -64,6 +66,7 @@ class Submit(Following):
             RunOver: If it failed or was cancelled and nobody asked for another try.
         """
         from controller.changes import request_retry
+        from controller.cli.outcome import outcome
         from controller.facts import committed_tasks
         from controller.reconcile import needed_stages
         from controller.state import State
@@ -71,10 +74,12 @@ class Submit(Following):
         if not record.over or record.status is None:
             return record
         if record.status.state is State.SUCCEEDED:
-            if not needed_stages(plan, committed_tasks(plan, desk.store)):
+            if desk.blind or not needed_stages(plan, committed_tasks(plan, desk.store)):
                 return record
             print(f"{desk.store.uri} no longer has the result of {record.run}: computing it again", file=sys.stderr)
         elif not self.retry:
+            if self.output == "json":
+                self.say("", outcome(record))
             raise RunOver(
                 f"run {record.run} is {record.status.state} ({record.status.reason}). "
                 f"`retry {record.run}` or `submit --retry` tries again; `status {record.run}` says what happened"
@@ -89,12 +94,14 @@ def _find_or_create(desk: Desk, plan: Plan, inventories: tuple[Inventory, ...]) 
     try:
         record = desk.records.read(plan.run)
     except ObjectNotFound:
-        archive_inventories(plan.run, inventories, desk.store)
+        if not desk.blind:
+            archive_inventories(plan.run, inventories, desk.store)
         try:
             record = desk.records.create(RunSpec(plan=plan, created_us=desk.clock()))
         except AlreadyExists:
             return desk.records.read(plan.run)
-        archive(record, desk.store)
+        if not desk.blind:
+            archive(record, desk.store)
         print(f"run {plan.run}", file=sys.stderr)
         return record
     print(f"run {plan.run} is there already: attached", file=sys.stderr)

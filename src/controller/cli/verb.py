@@ -18,9 +18,12 @@ from touge.contract.plan import StageName
 
 if TYPE_CHECKING:
     from controller.follow import Desk
-    from controller.records import FileRecords
+    from controller.place import Place
     from controller.settings import Settings
 
+
+#: As `controller.settings` has it, which takes long to import.
+RunnerName = Literal["local", "kubernetes"]
 
 #: Tells a stage to show the traceback of its error in its log.
 _DEBUG = "TOUGE_DEBUG"
@@ -34,41 +37,39 @@ class UsageError(TougeError):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """How this command line was started, what runs each stage (None: the real ones), and whether errors are traced."""
+    """How this command line was started, what runs each stage (None: the real ones), and what was asked for.
+
+    Args:
+        program: The command that starts another controller like this one.
+        commands: What runs each stage on this machine.
+        debug: Whether errors are traced, here and in the stages.
+        given: Settings that the command line gives, by name; they win over the environment's.
+    """
 
     program: Sequence[str] = (sys.executable, "-m", "controller")
     commands: Mapping[StageName, Sequence[str]] | None = field(default=None)
     debug: bool = False
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
-        """Settings from the environment."""
-        from controller.settings import Settings
+        """Settings of the command line and the environment."""
+        from controller.settings import read_settings
 
-        return Settings()
+        return read_settings(self.given)
 
-    @property
-    def records(self) -> FileRecords:
-        """Run records on this machine."""
-        from controller.records import FileRecords
+    def place(self) -> Place:
+        """Return where runs are, as the settings say."""
+        from controller.place import in_cluster, on_this_machine
 
-        return FileRecords(self.settings.home)
+        if self.settings.runner == "kubernetes":
+            return in_cluster(self.settings, now_us)
+        environ = dict(os.environ) | ({_DEBUG: "1"} if self.debug else {})
+        return on_this_machine(self.settings, self.commands, environ, now_us)
 
     def desk(self) -> Desk:
-        """Return the desk for runs on this machine."""
-        import structlog
-
-        from controller.follow import Desk
-        from controller.retries import Policy
-        from controller.runners.local import COMMANDS, LocalRunner
-        from touge.storage import open_store
-
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-        records, store = self.records, open_store(self.settings.store)
-        environ = dict(os.environ) | ({_DEBUG: "1"} if self.debug else {})
-        runner = LocalRunner(records.home, self.commands or COMMANDS, environ)
-        pause_s = 0.3 if store.uri.startswith("file://") else 3.0
-        return Desk(records, runner, store, Policy(parallel=runner.parallel), now_us, pause_s)
+        """Return the desk that is there."""
+        return self.place().desk
 
 
 class Verb(BaseModel):
@@ -85,9 +86,26 @@ class Verb(BaseModel):
     def run(self, tools: Tools) -> int:
         """Do it, and return the exit code."""
 
+    def given(self) -> dict[str, str]:
+        """Return the settings that the command line gives, by name."""
+        return {}
+
     def say(self, text: str, data: Any) -> None:
         """Print the result to stdout: `text`, or `data` as JSON."""
         print(json.dumps(data, ensure_ascii=False) if self.output == "json" else text)
+
+
+class RunVerb(Verb):
+    """A verb that touches runs, here or in a cluster."""
+
+    runner: RunnerName | None = Field(None, description="where runs are: local or kubernetes (TOUGE_RUNNER)")
+    namespace: str | None = Field(None, description="on Kubernetes, where runs are (TOUGE_NAMESPACE)")
+    context: str | None = Field(None, description="of the kubeconfig (TOUGE_CONTEXT)")
+
+    def given(self) -> dict[str, str]:
+        """Return the settings that the command line gives."""
+        settings = {"runner": self.runner, "namespace": self.namespace, "context": self.context}
+        return {name: value for name, value in settings.items() if value is not None}
 
 
 def now_us() -> int:

@@ -7,12 +7,12 @@ import sys
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from controller.cli.following import Following
+from controller.cli.following import Staying
 from controller.cli.verb import Tools
 from touge.contract.exit_codes import ExitCode
 
 
-class Watch(Following):
+class Watch(Staying):
     """Follow a run to its end. Ctrl-C leaves it; stages that run go on, the next one waits for a controller."""
 
     name: CliPositionalArg[str | None] = Field(None, description="run id, its beginning, or nothing for the newest")
@@ -21,10 +21,10 @@ class Watch(Following):
         """Follow the run; the exit code is that of `submit`."""
         from controller.cli.runs import find_run
 
-        desk = tools.desk()
-        record = find_run(desk.records, self.name)
+        place = tools.place()
+        record = find_run(place.desk.records, self.name)
         try:
-            return self.attend(tools, desk, record, cancels=False)
+            return self.stay(place, record, cancels=False)
         except KeyboardInterrupt:
             print(f"left {record.run}; `watch {record.run}` comes back to it", file=sys.stderr)
             return ExitCode.WAIT_TIMEOUT

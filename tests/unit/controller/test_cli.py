@@ -12,17 +12,17 @@ from run_builders import plan_of, spec_of
 
 from controller.cli.app import main, parse
 from controller.cli.following import exit_code
-from controller.cli.outcome import state_line
+from controller.cli.outcome import cause_lines, state_line
 from controller.cli.report import before_after
 from controller.cli.runs import find_run
 from controller.cli.verb import UsageError, table
 from controller.records import FileRecords, RunRecord
-from controller.state import RunStatus, State
+from controller.state import Cause, Reason, RunStatus, State, Task
 from touge.contract.report import Report, Verdict
 
 VERBS = (
     *("submit", "plan", "list", "status", "watch", "logs", "cancel", "retry", "delete"),
-    *("report", "promote", "doctor", "schema"),
+    *("report", "promote", "operate", "doctor", "schema"),
 )
 
 
@@ -166,6 +166,30 @@ def test_a_run_that_is_not_there_is_answered_with_the_nearest(tmp_path):
         find_run(records, run.replace("bend", "bent"))
 
 
+WORKING = '{"event": "working", "message": "no frames"}'
+
+
+@pytest.mark.parametrize(
+    ("message", "tail", "shown"),
+    [
+        ("no frames", ['{"event": "failed", "message": "no frames"}'], []),
+        ("no frames (5 times; given up)", ['{"event": "failed", "message": "no frames"}'], []),
+        ("x" * 4096, [json.dumps({"event": "failed", "message": "x" * 9000})], []),
+        ("Killed", ["Killed"], []),
+        (
+            "no frames",
+            ['{"event": "working", "message": "no frames"}'],
+            ['{"event": "working", "message": "no frames"}'],
+        ),
+        ("no frames", ["", "5", "Traceback"], ["", "5", "Traceback"]),
+    ],
+)
+def test_a_cause_is_told_once(message, tail, shown):
+    cause = Cause(task=Task(stage="train"), attempt=1, reason=Reason.ERROR, exit_code=1, message=message, log_tail=tail)
+
+    assert ["train, attempt 1: Error (exit code 1)", message, *(f"  | {line}" for line in shown)] == cause_lines(cause)
+
+
 def test_columns_are_aligned():
     assert table([["a", "bb"], ["ccc", "d"]]) == "a    bb\nccc  d"
 
@@ -183,9 +207,13 @@ def test_the_report_table_shows_before_and_after():
 
 
 def test_starting_up_imports_no_heavy_package():
-    code = "import sys, controller.cli.app; print([m for m in ('torch', 'numpy', 'boto3', 'rich') if m in sys.modules])"
+    code = "import sys, controller.cli.app; print([m for m in sys.argv[1:] if m in sys.modules])"
     said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
+        [sys.executable, "-c", code, "torch", "numpy", "boto3", "kubernetes", "prometheus_client", "rich"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(os.environ),
     )
 
     assert said.stdout.strip() == "[]"

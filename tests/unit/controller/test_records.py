@@ -83,6 +83,14 @@ def test_a_damaged_record_says_which_file_and_what_to_do(records):
         records.read(record.run)
 
 
+def test_a_damaged_record_does_not_hide_the_others(records):
+    record = records.create(spec_of())
+    (records.home / "runs/broken").mkdir()
+    (records.home / "runs/broken/record.json").write_text("{}")
+
+    assert records.list() == [record]
+
+
 def test_a_home_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "home").write_text("a file where a folder should be")
 

@@ -1,0 +1,17 @@
+"""Labels of run records, by which runs are found and listed without reading them."""
+
+from __future__ import annotations
+
+from controller.manifests import RUN
+
+#: Every object of a run, the record included, names the run.
+OF_RUNS = RUN
+RECORD = "touge/record"
+STATE, REASON, GATE, OVER = "touge/state", "touge/reason", "touge/gate", "touge/over"
+#: An annotation: unix microseconds.
+CREATED = "touge/created-us"
+
+
+def of_run(run: str) -> str:
+    """Return the selector of a run's objects."""
+    return f"{RUN}={run}"

@@ -1,0 +1,159 @@
+"""The command line and `operate` with the rights that the chart gives, against a real API server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import binaries
+import pytest
+from helm import CHART
+from laptop import FILES
+
+VALUES = {
+    "storage": {"embedded": {"enabled": True}},
+    "rbac": {
+        "readNodes": True,
+        "subjects": {
+            "submitter": [{"kind": "User", "name": "sue"}],
+            "runner": [{"kind": "User", "name": "ron"}],
+        },
+    },
+}
+
+
+class Person:
+    """Somebody with a kubeconfig, a recipe and a command line."""
+
+    def __init__(self, plane, namespace, folder, user, **more) -> None:
+        for name, text in FILES.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+        own = {name: value for name, value in os.environ.items() if not name.startswith("TOUGE_")}
+        self.folder = folder
+        self.environ = own | more | {
+            "KUBECONFIG": str(plane.kubeconfig_of(user)),
+            "TOUGE_RUNNER": "kubernetes",
+            "TOUGE_NAMESPACE": namespace,
+            "TOUGE_HOME": str(folder / "home"),
+        }  # fmt: skip
+
+    def begin(self, *words):
+        command = [sys.executable, "-m", "controller", *words]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=self.folder, env=self.environ, **pipes)
+
+    def run(self, *words):
+        process = self.begin(*words)
+        said, beside = process.communicate(timeout=120)
+        return process.returncode, said, beside
+
+    def findings(self):
+        code, said, _ = self.run("doctor", "-o", "json")
+        return code, {finding["name"]: finding for finding in json.loads(said)}
+
+
+@pytest.fixture(scope="module")
+def install(plane):
+    """Return a namespace that the chart is installed in; its pods find no node."""
+    if binaries.missing("helm"):
+        pytest.skip(f"no helm in {binaries.folder()}; {binaries.HOW}")
+    namespace = plane.restricted_namespace()
+    helm = str(binaries.folder() / "helm")
+    words = ("install", "touge", str(CHART), "--namespace", namespace, "--values", "-")
+    done = plane.run(helm, *words, given=VALUES)
+    assert done.returncode == 0, done.stderr
+    return namespace
+
+
+@pytest.fixture
+def submitter(plane, install, tmp_path):
+    return Person(plane, install, tmp_path, "sue")
+
+
+@pytest.fixture
+def runner(plane, install, tmp_path):
+    return Person(plane, install, tmp_path, "ron", TOUGE_STORE=f"file://{tmp_path}/store")
+
+
+def until(holds, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "never so"
+        time.sleep(0.3)
+    return found
+
+
+def page(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def test_doctor_finds_nothing_wrong_with_the_rights_of_a_runner(runner):
+    code, findings = runner.findings()
+
+    assert [f for f in findings.values() if not f["ok"]] == []
+    assert code == 0
+
+
+def test_doctor_tells_a_submitter_what_only_a_runner_may(submitter):
+    code, findings = submitter.findings()
+
+    assert [name for name, finding in findings.items() if not finding["ok"]] == ["right to run Jobs"]
+    assert code == 10
+
+
+def test_whoever_has_no_role_is_told_which_to_ask_for(plane, install, tmp_path):
+    code, _, said = Person(plane, install, tmp_path, "stranger").run("list")
+
+    assert code == 10
+    assert "rbac.subjects.submitter" in said
+
+
+def test_the_api_server_accepts_every_object_of_a_plan_and_keeps_none(runner, plane, install):
+    code, said, beside = runner.run("plan", "recipe.yaml")
+
+    assert code == 0, said + beside
+    assert f"namespace {install} accepts 5 of 5 objects" in said
+    assert plane.get("jobs", "--namespace", install)["items"] == []
+
+
+def test_a_quota_without_room_is_told_and_is_no_fault_of_the_plan(runner, plane, install):
+    none = {"spec": {"hard": {"count/jobs.batch": "0"}}, "metadata": {"name": "none"}}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota"} | none
+    plane.kubectl("create", "--filename=-", "--namespace", install, given=quota)
+    try:
+        code, said, beside = until(lambda: (done := runner.run("plan", "recipe.yaml"))[1].count("quota") and done)
+    finally:
+        plane.kubectl("delete", "resourcequota", "none", "--namespace", install)
+
+    assert code == 0, beside
+    assert "accepts 0 of 5 objects" in said
+
+
+def test_a_submitters_run_is_seen_through_also_past_an_api_server_that_dies(submitter, runner, plane, install):
+    code, _, beside = submitter.run("submit", "recipe.yaml", "--detach")
+    assert code == 0, beside
+    operator = runner.begin("operate", "--port", "0")
+    port = json.loads(operator.stderr.readline())["port"]
+    jobs = lambda: plane.get("jobs", "--namespace", install)["items"]  # noqa: E731
+
+    until(jobs)
+    plane.kill_apiserver()
+    until(lambda: "touge_reconcile_errors_total{" in page(port, "/metrics")[1])
+    alive = page(port, "/healthz")[0]
+    plane.restart_apiserver()
+    submitter.run("submit", "recipe.yaml", "--detach", "--set", "train.steps=9")
+
+    until(lambda: len(jobs()) == 2)
+    operator.send_signal(signal.SIGTERM)
+    _, log = operator.communicate(timeout=60)
+    assert (alive, operator.returncode) == (200, 0)
+    assert all(json.loads(line) for line in log.splitlines())
