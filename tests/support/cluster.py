@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import fake_nodes
-from control_plane import ControlPlane
 from real_node import RealNode
 from sandbox import Sandbox
+
+from control_plane import ControlPlane
 
 
 @dataclass(frozen=True, slots=True)

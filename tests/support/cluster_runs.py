@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from control_plane import ControlPlane
 from helm import rendered, setting
 from run_builders import plan_of
 
+from control_plane import ControlPlane
 from controller.manifests import PLAN_KEY, Attempt, Owner, render
 from controller.templates import Template, read_templates
 from touge.contract.plan import Plan

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from control_plane import ControlPlane
 from helm import CHART, found
+
+from control_plane import ControlPlane
 
 #: Made by Kubernetes itself in every namespace, or to be forgotten by it.
 _NOT_OURS = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import binaries
-from control_plane import ControlPlane
 from daemons import wait_until
 from sandbox import NODE_IP
 from small_images import PAUSE, small_images
+
+from control_plane import ControlPlane
 
 NAME = "real"
 #: GPUs that the node claims to have, and the memory of one, MiB; no pod finds any.
