@@ -79,7 +79,10 @@ def test_a_list_from_kubectl_is_read_item_by_item(tmp_path):
 @pytest.mark.parametrize("words", [["--render"], ["--templates", "x"]])
 def test_the_two_options_go_together(words, recipe, capsys):
     assert main(["plan", str(recipe), *words]) == 2
-    assert "--render and --templates DIR go together" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--render" in said
+    assert "--templates DIR" in said
+    assert "helm template" in said
 
 
 def test_a_missing_folder_is_named_with_the_command_that_fills_it(recipe, tmp_path, capsys):
