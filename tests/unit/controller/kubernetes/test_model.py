@@ -94,7 +94,8 @@ class Run(RuleBasedStateMachine):
         self.records.create(spec_of(PLAN))
         self.controllers = [self.controller(), self.controller()]
         self.winners: dict[Task, bytes] = {}
-        self.zombies: list[tuple[Task, str]] = []
+        self.zombies: list[tuple[Task, Any]] = []
+        self.once_lost: set[Task] = set()
 
     def controller(self) -> tuple[Flaky, Desk]:
         flaky = Flaky(self.cluster)
@@ -203,6 +204,7 @@ class Run(RuleBasedStateMachine):
             pod = running[pick % len(running)]
             self.cluster.evict(pod)
             self.cluster.lost.add(pod["metadata"]["uid"])
+            self.once_lost.add(task_of(pod))
 
     @rule()
     def taint_lost_nodes(self):
@@ -230,11 +232,9 @@ class Run(RuleBasedStateMachine):
 
     @invariant()
     def nobody_works_beside_another_that_was_not_told_to_end(self):
-        alive = [
-            (task_of(p), index_of(p))
-            for p in self.cluster.pods
-            if not over(p) and "deletionTimestamp" not in p["metadata"]
-        ]
+        """But where a lost node was given up, which this policy allows: its Job may come back to life."""
+        staying = [p for p in self.cluster.pods if not over(p) and "deletionTimestamp" not in p["metadata"]]
+        alive = [(task_of(p), index_of(p)) for p in staying if task_of(p) not in self.once_lost]
         assert len(alive) == len(set(alive)), alive
 
     def teardown(self):
@@ -290,9 +290,10 @@ class Run(RuleBasedStateMachine):
         if committed(self.store, REFS[task]) or (task.stage == "train" and index_of(pod) > 0):
             return 0
         execution = Execution(self.store, REFS[task], name_of(pod), lambda: 0, pause=lambda _s: None)
-        if execution.prefix + "manifest.json" not in self.store.objects:
-            execution.write("result", execution.name.encode())
-            execution.write("report.json", json.dumps(REPORT).encode())
+        if f"{execution.prefix}manifest.json" in self.store.objects:
+            return 31  # it was told once that it may not commit, and has ended
+        execution.write("result", execution.name.encode())
+        execution.write("report.json", json.dumps(REPORT).encode())
         try:
             cancelled = f"runs/{PLAN.run}/cancelled.json" in self.store.objects
             execution.commit({}, cancelled=lambda: cancelled)
