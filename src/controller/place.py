@@ -19,7 +19,6 @@ from touge.storage import open_store
 
 if TYPE_CHECKING:
     from controller.runners.kubernetes.client import Cluster
-    from controller.runners.kubernetes.connection import Connection
     from controller.runners.kubernetes.runner import KubernetesRunner
 
 #: Between two looks of `operate` at all runs of this machine; a store elsewhere is asked less often.
@@ -37,8 +36,7 @@ class Place:
         attendance: Who works on runs.
         feed: Tells `operate` which runs may have changed.
         listens: Address on which `operate` listens unless told; empty: every one.
-        cluster: Where Jobs are; None on this machine, like the next two.
-        connection: Opens a connection for a single question.
+        cluster: Where Jobs are; None on this machine.
         templates: Reads the chart's Job templates.
     """
 
@@ -48,7 +46,6 @@ class Place:
     feed: Feed
     listens: str
     cluster: Cluster | None = None
-    connection: Callable[[], Connection] | None = None
     templates: Callable[[], list[dict[str, Any]]] = list
 
 
@@ -79,8 +76,7 @@ def in_cluster(settings: Settings, clock: Callable[[], int]) -> Place:
     Raises:
         SettingsError: If no cluster is known here.
     """
-    from controller.operators import Operators
-    from controller.runners.kubernetes.connection import connect
+    from controller.runners.kubernetes.attendance import PodAttendance
     from controller.runners.kubernetes.desk import kubernetes_desk
     from controller.runners.kubernetes.watch import changes
 
@@ -95,10 +91,9 @@ def in_cluster(settings: Settings, clock: Callable[[], int]) -> Place:
     return Place(
         name=f"namespace {runner.cluster.namespace}",
         desk=desk,
-        attendance=Operators(runner.cluster, settings.release),
+        attendance=PodAttendance(runner.cluster, settings.release),
         feed=partial(changes, runner.cluster),
         listens="",
         cluster=runner.cluster,
-        connection=partial(connect, settings.namespace, settings.context),
         templates=runner.records.templates,
     )

@@ -7,6 +7,7 @@ import copy
 import pytest
 from cluster_runs import attempt, chart_templates, make_account, plan_for, recorded
 from daemons import wait_until
+from eventually import eventually
 from real_node import NAME
 from small_images import SHELL
 
@@ -239,8 +240,4 @@ def test_a_run_that_is_deleted_takes_its_jobs_with_it(runs):
     runs.running_pod(name)
     runs.plane.kubectl("delete", "configmap", plan_for().run, "--namespace", runs.namespace)
 
-    wait_until(
-        lambda: not runs.plane.get("jobs", "--namespace", runs.namespace)["items"],
-        "the Job is gone",
-        seconds=PATIENCE_S,
-    )
+    assert eventually(lambda: runs.plane.get("jobs", "--namespace", runs.namespace)["items"] == [], PATIENCE_S)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 
 import binaries
 import pytest
+from eventually import eventually
 from helm import CHART
 from laptop import FILES
+from operator_pages import page
 
 VALUES = {
     "storage": {"embedded": {"enabled": True}},
@@ -81,21 +81,6 @@ def runner(plane, install, tmp_path):
     return Person(plane, install, tmp_path, "ron", TOUGE_STORE=f"file://{tmp_path}/store")
 
 
-def until(holds, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "never so"
-        time.sleep(0.3)
-    return found
-
-
-def page(port, path):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    return answer.status, answer.read().decode()
-
-
 def test_doctor_finds_nothing_wrong_with_the_rights_of_a_runner(runner):
     code, findings = runner.findings()
 
@@ -130,7 +115,7 @@ def test_a_quota_without_room_is_told_and_is_no_fault_of_the_plan(runner, plane,
     quota = {"apiVersion": "v1", "kind": "ResourceQuota"} | none
     plane.kubectl("create", "--filename=-", "--namespace", install, given=quota)
     try:
-        code, said, beside = until(lambda: (done := runner.run("plan", "recipe.yaml"))[1].count("quota") and done)
+        code, said, beside = eventually(lambda: (done := runner.run("plan", "recipe.yaml"))[1].count("quota") and done)
     finally:
         plane.kubectl("delete", "resourcequota", "none", "--namespace", install)
 
@@ -145,14 +130,14 @@ def test_a_submitters_run_is_seen_through_also_past_an_api_server_that_dies(subm
     port = json.loads(operator.stderr.readline())["port"]
     jobs = lambda: plane.get("jobs", "--namespace", install)["items"]  # noqa: E731
 
-    until(jobs)
+    assert eventually(jobs)
     plane.kill_apiserver()
-    until(lambda: "touge_reconcile_errors_total{" in page(port, "/metrics")[1])
+    assert eventually(lambda: "touge_reconcile_errors_total{" in page(port, "/metrics")[1])
     alive = page(port, "/healthz")[0]
     plane.restart_apiserver()
     submitter.run("submit", "recipe.yaml", "--detach", "--set", "train.steps=9")
 
-    until(lambda: len(jobs()) == 2)
+    assert eventually(lambda: len(jobs()) == 2)
     operator.send_signal(signal.SIGTERM)
     _, log = operator.communicate(timeout=60)
     assert (alive, operator.returncode) == (200, 0)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from by_hand import gpu_node
+from eventually import eventually
 from run_builders import make_recipe, plan_of, spec_of
 
 from controller.runners.kubernetes.client import Cluster
@@ -236,12 +237,13 @@ def test_killing_leaves_a_pod_no_time(bench, hands, node):
 def test_deleting_a_record_deletes_what_was_made_for_the_run(bench, hands):
     bench.start()
     bench.start(Task(stage="curate"))
+    hands.pod(stage="curate")
 
     bench.runner.delete(bench.plan.run)
     bench.records.delete(bench.plan.run)
 
-    left = lambda: [p for p in hands.get("pods")["items"] if "deletionTimestamp" not in p["metadata"]]  # noqa: E731
-    hands.until(lambda: bench.jobs() == [] and left() == [], "nothing")
+    staying = lambda: [p for p in hands.get("pods")["items"] if "deletionTimestamp" not in p["metadata"]]  # noqa: E731
+    assert eventually(lambda: bench.jobs() == [] and staying() == [])
 
 
 def deny_jobs(hands) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 
 import pytest
 from helm import find, rendered, setting
 from memory_store import MemoryStore
-from run_builders import make_recipe, plan_of, spec_of
+from run_builders import make_recipe, passed_report, plan_of, spec_of
 
 from controller.facts import committed_tasks
 from controller.follow import tick
@@ -25,15 +24,6 @@ from touge.storage.execution import Execution
 
 PLAN = plan_of(make_recipe(curate={"drives": [{"format": "jsonl", "uri": "file:///d"}], "shards": 2}))
 INDEX = "batch.kubernetes.io/job-completion-index"
-REPORT = {
-    "schema": "touge.report/1",
-    "run": PLAN.run,
-    "verdict": {"passed": True, "checks": []},
-    "windows": {},
-    "models": {},
-    "paired": {},
-    "provenance": {},
-}
 #: What the deeds below do not need: other parts of the chart, and other ways to place pods.
 UNUSED = {("get", "pods/log"), ("delete", "pods")}
 
@@ -89,7 +79,7 @@ class Work:
         shard = int(labels.get("touge/shard", labels.get(INDEX, 0)))
         name = execution_id(PLAN.run, int(labels["touge/attempt"]), pod["metadata"]["uid"])
         execution = Execution(self.store, Task(stage=stage.name, shard=shard).ref(stage), name, lambda: 0)
-        execution.write("report.json", json.dumps(REPORT).encode())
+        execution.write("report.json", passed_report(PLAN.run))
         execution.commit({})
 
     def see_through(self, seconds: float = 100):

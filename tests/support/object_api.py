@@ -9,9 +9,15 @@ from __future__ import annotations
 import copy
 import itertools
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
-from scripted_api import Answer, Call, items, status
+import pytest
+from job_templates import NAMES, cronjob
+from laptop import FILES
+from scripted_api import Answer, Api, Call, items, serving, status
 
 
 class Objects:
@@ -103,3 +109,28 @@ def _merged(there: Any, patch: Any) -> Any:
     there = there if isinstance(there, dict) else {}
     both = {**there, **{key: _merged(there.get(key), value) for key, value in patch.items()}}
     return {key: value for key, value in both.items() if value is not None}
+
+
+@contextmanager
+def chart_installed() -> Iterator[Objects]:
+    """Yield the memory of a namespace `roads` that has the chart's Job templates."""
+    with closing(Objects()) as objects:
+        for name in NAMES:
+            objects.put(f"/apis/batch/v1/namespaces/roads/cronjobs/touge-{name}", cronjob(name))
+        yield objects
+
+
+@contextmanager
+def at_a_laptop(folder: Path, objects: Objects, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """Serve a memory to command lines in a folder with a recipe, which know the API server and no store."""
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    with serving(folder) as api:
+        api.script = objects
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig))
+        monkeypatch.setenv("TOUGE_RUNNER", "kubernetes")
+        monkeypatch.setenv("TOUGE_HOME", str(folder / "home"))
+        monkeypatch.delenv("TOUGE_STORE", raising=False)
+        yield api

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import scripted_api
-from job_templates import NAMES, cronjob
-from laptop import FILES
-from object_api import Objects
+from eventually import eventually
+from object_api import at_a_laptop, chart_installed
+from operator_pages import page
 
 from controller.cli.app import main
 
@@ -23,24 +21,13 @@ JOBS = "/apis/batch/v1/namespaces/roads/jobs/"
 
 @pytest.fixture
 def objects():
-    objects = Objects()
-    for name in NAMES:
-        objects.put(f"/apis/batch/v1/namespaces/roads/cronjobs/touge-{name}", cronjob(name))
-    yield objects
-    objects.close()
+    with chart_installed() as objects:
+        yield objects
 
 
 @pytest.fixture
 def api(objects, tmp_path, monkeypatch):
-    for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    with scripted_api.serving(tmp_path) as api:
-        api.script = objects
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig))
-        monkeypatch.setenv("TOUGE_RUNNER", "kubernetes")
-        monkeypatch.delenv("TOUGE_STORE", raising=False)
+    with at_a_laptop(tmp_path, objects, monkeypatch) as api:
         yield api
 
 
@@ -59,7 +46,7 @@ def operate(api, tmp_path):
                     stderr=stream,
                 )
             )
-        until(lambda: "port" in log.read_text() or started[-1].poll() is not None)
+        assert eventually(lambda: "port" in log.read_text() or started[-1].poll() is not None)
         return started[-1], json.loads(log.read_text().splitlines()[0])["port"]
 
     yield start
@@ -68,23 +55,8 @@ def operate(api, tmp_path):
         process.wait(20)
 
 
-def until(holds, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "never so"
-        time.sleep(0.1)
-    return found
-
-
 def jobs(objects):
     return [path for path in list(objects.known) if path.startswith(JOBS)]
-
-
-def page(port, path):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    return answer.status, answer.read().decode()
 
 
 def test_a_run_that_was_submitted_with_the_api_server_alone_is_set_to_work(objects, operate, capsys):
@@ -92,7 +64,7 @@ def test_a_run_that_was_submitted_with_the_api_server_alone_is_set_to_work(objec
 
     process, port = operate()
 
-    until(lambda: jobs(objects))
+    assert eventually(lambda: jobs(objects))
     assert page(port, "/readyz") == (200, "ok\n")
     assert 'touge_runs{state="Queued"} 1.0' in page(port, "/metrics")[1]
     process.send_signal(signal.SIGTERM)
@@ -104,10 +76,10 @@ def test_an_api_server_that_is_gone_for_a_while_is_ridden_out(api, objects, oper
     main(["submit", "recipe.yaml", "--detach"])
     api.script = lambda _call: scripted_api.status(401, "Unauthorized", "who are you")
     process, port = operate()
-    until(lambda: "touge_reconcile_errors_total{" in page(port, "/metrics")[1])
+    assert eventually(lambda: "touge_reconcile_errors_total{" in page(port, "/metrics")[1])
     unready, healthy = page(port, "/readyz")[0], page(port, "/healthz")[0]
 
     api.script = objects
 
-    until(lambda: jobs(objects))
+    assert eventually(lambda: jobs(objects))
     assert (unready, healthy, process.poll()) == (503, 200, None)

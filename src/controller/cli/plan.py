@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from controller.follow import Desk
     from controller.manifests import Object
     from controller.place import Place
-    from controller.rehearsal import Rehearsed
+    from controller.runners.kubernetes.rehearsal import Rehearsed
     from touge.contract.plan import Plan as ThePlan
 
 Overrides = Annotated[list[str], AfterValidator(lambda given: [unquote(text) for text in given])]
@@ -76,11 +76,11 @@ def _objects(plan: ThePlan, place: Place, folder: Path | None) -> list[Object]:
 
 def _rehearsed(plan: ThePlan, place: Place) -> list[Rehearsed]:
     """Return what the cluster says of the objects of all stages; nothing on this machine."""
-    if place.connection is None:
+    if place.cluster is None:
         return []
-    from controller.rehearsal import rehearse
+    from controller.runners.kubernetes.rehearsal import rehearse
 
-    return rehearse(place.connection(), _objects(plan, place, None))
+    return rehearse(place.cluster, _objects(plan, place, None))
 
 
 def last_of_name(plan: ThePlan, desk: Desk) -> dict[str, Any] | None:

@@ -11,9 +11,9 @@ from typing import Any
 from controller.doctor.finding import Finding
 from controller.doctor.rights import rights
 from controller.gpu_memory import METHOD_GB
-from controller.operators import Operators
 from controller.placement import Placement
 from controller.podspec import stage_of
+from controller.runners.kubernetes.attendance import PodAttendance
 from controller.runners.kubernetes.client import NODES, Cluster, Object, Resource
 from controller.runners.kubernetes.connection import Refused, Request, Unanswered, connect
 from controller.runners.kubernetes.fitting import gigabytes
@@ -38,7 +38,7 @@ def cluster(settings: Settings, now_us: Callable[[], int]) -> list[Finding]:
         namespace = Cluster.connect(settings.namespace, settings.context)
         where = f"{namespace.server}, namespace {namespace.namespace}"
         clock = _clock(settings, now_us)
-        operators = Operators(namespace, settings.release)
+        operators = PodAttendance(namespace, settings.release)
         found = [Finding("API server", ok=True, found=where), clock, *rights(namespace, operator=operators.operator())]
         return [*found, _controller(operators), *_templates(namespace, settings.release)]
     except TougeError as error:
@@ -117,7 +117,7 @@ def _clock(settings: Settings, now_us: Callable[[], int]) -> Finding:
     return skew(answer.headers["Date"], now_us())
 
 
-def _controller(operators: Operators) -> Finding:
+def _controller(operators: PodAttendance) -> Finding:
     operator = operators.operator()
     hint = "" if operator else "none is ready: `submit` stays with its run; controller.enabled=true installs one"
     return Finding("controller", ok=True, found=operator or "none", hint=hint)

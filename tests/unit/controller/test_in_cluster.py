@@ -6,9 +6,7 @@ import json
 
 import pytest
 import scripted_api
-from job_templates import NAMES, cronjob
-from laptop import FILES
-from object_api import Objects
+from object_api import at_a_laptop, chart_installed
 
 from controller.cli.app import main
 from controller.state import Reason, RunStatus, State
@@ -20,25 +18,13 @@ JOBS = "/apis/batch/v1/namespaces/roads/jobs/"
 
 @pytest.fixture
 def objects():
-    objects = Objects()
-    for name in NAMES:
-        objects.put(f"/apis/batch/v1/namespaces/roads/cronjobs/touge-{name}", cronjob(name))
-    yield objects
-    objects.close()
+    with chart_installed() as objects:
+        yield objects
 
 
 @pytest.fixture
 def api(objects, tmp_path, monkeypatch):
-    for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    with scripted_api.serving(tmp_path) as api:
-        api.script = objects
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig))
-        monkeypatch.setenv("TOUGE_RUNNER", "kubernetes")
-        monkeypatch.setenv("TOUGE_HOME", str(tmp_path / "home"))
-        monkeypatch.delenv("TOUGE_STORE", raising=False)
+    with at_a_laptop(tmp_path, objects, monkeypatch) as api:
         yield api
 
 

@@ -110,9 +110,10 @@ class Cluster:
         except Expired:
             return self._pages(resource, selector, fields, "", metadata=metadata)
 
-    def create(self, resource: Resource, body: Mapping[str, Any]) -> Object:
-        """Create an object; raises AlreadyExists, also where an earlier answer to this call was lost."""
-        return self._object("POST", "create", resource, "", body=body)
+    def create(self, resource: Resource, body: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+        """Create an object, or have it checked only; raises AlreadyExists, also where an earlier answer was lost."""
+        query = [("dryRun", "All")] if dry_run else []
+        return self._object("POST", "create", resource, "", body=body, query=query)
 
     def replace(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         """Write an object whole; raises Conflict if it has another resourceVersion than `body`."""
@@ -181,7 +182,7 @@ class Cluster:
         asked = Asked("watch", resource.plural, self.namespace)
         request = Request("GET", self._path(resource), query, accept=_METADATA.format(""), read_s=quiet_s)
         for line in _lines(self._patiently(lambda: self._connection.send(request), asked), asked):
-            event: Object = json.loads(line)
+            event = _event(line, asked)
             if event.get("type") == "ERROR":
                 said = event.get("object", {})
                 raise refusal(int(said.get("code") or 500), json.dumps(said), asked)
@@ -261,6 +262,15 @@ class Cluster:
     def _pause(self, tried: int, asked_s: float | None) -> None:
         own_s = _FIRST_PAUSE_S * 2 ** (tried - 1) * (1 + self._random_share())
         self._sleep(min(_LONGEST_PAUSE_S, own_s if asked_s is None else asked_s + self._random_share()))
+
+
+def _event(line: str, asked: Asked) -> Object:
+    """Return an event; half a line is what is left where a proxy ends the answer in its midst."""
+    try:
+        event: Object = json.loads(line)
+    except ValueError as error:
+        raise InfrastructureError(f"{asked}: the connection broke within an event") from error
+    return event
 
 
 def _lines(answer: urllib3.BaseHTTPResponse, asked: Asked) -> Iterator[str]:

@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 #: Last lines that are kept of an execution that failed.
 LOG_TAIL = 40
+#: Log tails that are kept so as not to ask again; a controller may stay for months.
+_TAILS = 1000
 _POLL_S = 1.0
 #: A container that is killed at once gets this long; zero would make Kubernetes forget a pod that may still run.
 _KILL_S = 1
@@ -107,7 +109,6 @@ class KubernetesRunner:
         """Return every execution of the run that is there, and attempts that the cluster has just refused."""
         selector = labels.of_run(run)
         jobs, pods = self.cluster.list(JOBS, selector).items, self.cluster.list(PODS, selector).items
-        self._rounds[run] = _Round(jobs, pods)
         sight = Sight(
             jobs=jobs,
             pods=pods,
@@ -116,7 +117,11 @@ class KubernetesRunner:
             workloads=workloads_of(self.cluster, jobs),
             unmet=_Explainer(self, run),
         )
-        return [self._with_words(seen) for seen in observed(sight)] + self._refused.pop(run, [])
+        executions = [self._with_words(seen) for seen in observed(sight)]
+        self._rounds.pop(run, None)
+        if not all(execution.ended for execution in executions):
+            self._rounds[run] = _Round(jobs, pods)
+        return executions + self._refused.pop(run, [])
 
     def logs(self, run: str, stage: str | None, follow: Callable[[], bool]) -> Iterator[str]:
         """Yield log lines of a run's pods; waits for those that have not begun, goes on with those that follow."""
@@ -218,6 +223,8 @@ class KubernetesRunner:
             except TougeError:
                 return ()
             self._tails[key] = tuple(line.partition(" ")[2] for line in lines)
+            if len(self._tails) > _TAILS:
+                self._tails.pop(next(iter(self._tails)), None)
         return self._tails[key]
 
 

@@ -6,8 +6,8 @@ from importlib.metadata import version
 import pytest
 import scripted_api
 from gpu_nodes import discovered
-from job_templates import NAMES, cronjob, templates
-from object_api import Objects
+from job_templates import cronjob, templates
+from object_api import chart_installed
 
 from controller.cli.app import main
 from controller.doctor.cluster import code, images, nodes, skew
@@ -19,14 +19,12 @@ CRON_JOBS = "/apis/batch/v1/namespaces/roads/cronjobs"
 
 @pytest.fixture
 def objects():
-    objects = Objects()
-    for name in NAMES:
-        objects.put(f"{CRON_JOBS}/touge-{name}", cronjob(name))
-    objects.put("/apis/kueue.x-k8s.io", {"preferredVersion": {"version": "v1beta2"}})
-    objects.put("/apis/kueue.x-k8s.io/v1beta2/namespaces/roads/localqueues/gpus", {"status": {"pendingWorkloads": 3}})
-    objects.put("/version", {"gitVersion": "v1.36.3"})
-    yield objects
-    objects.close()
+    with chart_installed() as objects:
+        objects.put("/apis/kueue.x-k8s.io", {"preferredVersion": {"version": "v1beta2"}})
+        queues = "/apis/kueue.x-k8s.io/v1beta2/namespaces/roads/localqueues"
+        objects.put(f"{queues}/gpus", {"status": {"pendingWorkloads": 3}})
+        objects.put("/version", {"gitVersion": "v1.36.3"})
+        yield objects
 
 
 @pytest.fixture

@@ -181,6 +181,13 @@ def test_a_watch_whose_connection_breaks_says_so(api, cluster):
         list(watch(cluster))
 
 
+def test_half_an_event_is_a_connection_that_broke(api, cluster):
+    api.answers(Answer(document='{"type": "ADDED", "obj'))
+
+    with pytest.raises(InfrastructureError, match="the connection broke within an event"):
+        list(watch(cluster))
+
+
 def test_a_silent_watch_ends_by_itself(api, cluster):
     def silence():
         time.sleep(2)

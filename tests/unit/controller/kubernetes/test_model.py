@@ -7,7 +7,6 @@ before or after their effect, a second controller works in the middle of the fir
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from job_templates import NAMES, cronjob
 from memory_store import MemoryStore
 from model_cluster import ModelCluster, with_templates
-from run_builders import make_recipe, plan_of, spec_of
+from run_builders import make_recipe, passed_report, plan_of, spec_of
 
 from controller.changes import request_cancel, request_retry
 from controller.facts import committed_tasks
@@ -39,15 +38,6 @@ PLAN = plan_of(
         resources={"nodes": 2, "gpus": 1},
     )
 )
-REPORT = {
-    "schema": "touge.report/1",
-    "run": PLAN.run,
-    "verdict": {"passed": True, "checks": []},
-    "windows": {},
-    "models": {},
-    "paired": {},
-    "provenance": {},
-}
 REFS = {task: task.ref(stage) for stage in PLAN.stages for task in tasks_of(stage)}
 POLICY = Policy(retries=4, stalls=4, backoff_s=1, backoff_cap_s=4, replace_lost_s=600)
 ENDS = (0, 0, 0, 0, "interrupted", "interrupted", "progress", 30, 134, 137, 143, 11, 13, "oom")
@@ -293,7 +283,7 @@ class Run(RuleBasedStateMachine):
         if f"{execution.prefix}manifest.json" in self.store.objects:
             return 31  # it was told once that it may not commit, and has ended
         execution.write("result", execution.name.encode())
-        execution.write("report.json", json.dumps(REPORT).encode())
+        execution.write("report.json", passed_report(PLAN.run))
         try:
             cancelled = f"runs/{PLAN.run}/cancelled.json" in self.store.objects
             execution.commit({}, cancelled=lambda: cancelled)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import structlog
+from eventually import eventually
 from steady_desk import new_run, steady_desk
 
 from controller.changes import request_cancel
@@ -43,13 +44,6 @@ def operating(desk, feed=silent, pace=QUICK):
         assert not thread.is_alive()
 
 
-def until(holds, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "never so"
-        time.sleep(0.01)
-
-
 def state(desk, run):
     status = desk.records.read(run).status
     return status.state if status else None
@@ -59,23 +53,23 @@ def test_every_run_is_set_to_work(desk):
     runs = [new_run(desk, name) for name in ("a", "b", "c", "d", "e", "f")]
 
     with operating(desk):
-        until(lambda: all(state(desk, run) is State.RUNNING for run in runs))
+        assert eventually(lambda: all(state(desk, run) is State.RUNNING for run in runs))
 
 
 def test_a_run_that_comes_later_is_found_by_the_list_even_if_the_feed_is_deaf(desk):
     with operating(desk) as operator:
-        until(lambda: operator.ready)
+        assert eventually(lambda: operator.ready)
         run = new_run(desk, "late")
 
-        until(lambda: state(desk, run) is State.RUNNING)
+        assert eventually(lambda: state(desk, run) is State.RUNNING)
 
 
 def test_the_feed_brings_a_run_before_the_next_list(desk):
     with operating(desk, poll(desk.records, 0.01), replace(QUICK, list_s=3600)) as operator:
-        until(lambda: operator.ready)
+        assert eventually(lambda: operator.ready)
         run = new_run(desk, "new")
 
-        until(lambda: state(desk, run) is State.RUNNING)
+        assert eventually(lambda: state(desk, run) is State.RUNNING)
 
 
 @pytest.mark.parametrize("trouble", [InfrastructureError("no answer"), ValueError("a bug"), ObjectNotFound("x")])
@@ -84,9 +78,9 @@ def test_one_runs_failure_never_stops_the_others_and_ends_with_its_cause(desk, t
     desk.runner.trouble[bad] = trouble
 
     with operating(desk):
-        until(lambda: state(desk, good) is State.RUNNING and desk.runner.looks.count(bad) > 3)
+        assert eventually(lambda: state(desk, good) is State.RUNNING and desk.runner.looks.count(bad) > 3)
         desk.runner.trouble.clear()
-        until(lambda: state(desk, bad) is State.RUNNING)
+        assert eventually(lambda: state(desk, bad) is State.RUNNING)
 
 
 def test_a_failing_run_rests_longer_each_time_and_not_for_ever():
@@ -106,7 +100,7 @@ def test_a_feed_that_breaks_is_begun_anew(desk):
         yield ""
 
     with operating(desk, breaking):
-        until(lambda: len(begun) > 2)
+        assert eventually(lambda: len(begun) > 2)
         assert begun[0](), "what the broken one left running is told to end"
 
 
@@ -122,10 +116,10 @@ def test_a_list_that_fails_makes_it_not_ready_and_no_worse(desk, tmp_path):
             return super().summaries()
 
     with operating(replace(desk, records=Unreachable(tmp_path))) as operator:
-        until(lambda: b'kind="InfrastructureError"' in operator.metrics.text())
+        assert eventually(lambda: b'kind="InfrastructureError"' in operator.metrics.text())
         unready = not operator.ready
         broken.clear()
-        until(lambda: operator.ready and state(desk, run) is State.RUNNING)
+        assert eventually(lambda: operator.ready and state(desk, run) is State.RUNNING)
 
     assert unready
 
@@ -134,9 +128,9 @@ def test_a_run_that_is_over_is_left_alone(desk):
     run = new_run(desk, "a")
 
     with operating(desk):
-        until(lambda: state(desk, run) is State.RUNNING)
+        assert eventually(lambda: state(desk, run) is State.RUNNING)
         request_cancel(desk.records, run)
-        until(lambda: desk.records.read(run).over)
+        assert eventually(lambda: desk.records.read(run).over)
         looks = len(desk.runner.looks)
         time.sleep(0.2)
 
@@ -147,9 +141,9 @@ def test_a_deleted_run_is_forgotten(desk):
     run = new_run(desk, "a")
 
     with operating(desk) as operator:
-        until(lambda: state(desk, run) is State.RUNNING)
+        assert eventually(lambda: state(desk, run) is State.RUNNING)
         desk.records.delete(run)
-        until(lambda: b'touge_runs{state="Running"} 0.0' in operator.metrics.text())
+        assert eventually(lambda: b'touge_runs{state="Running"} 0.0' in operator.metrics.text())
 
     assert b"touge_reconcile_errors_total{" not in operator.metrics.text()
 
@@ -176,15 +170,15 @@ def test_a_look_that_hangs_is_told_apart_from_life(desk):
     desk.runner.slow = lambda: may_end.wait(20)
 
     with operating(desk, pace=replace(QUICK, stuck_s=0.05)) as operator:
-        until(lambda: not operator.alive)
+        assert eventually(lambda: not operator.alive)
         may_end.set()
-        until(lambda: operator.alive)
+        assert eventually(lambda: operator.alive)
 
 
 def test_two_operators_do_no_harm(desk):
     runs = [new_run(desk, name) for name in ("a", "b")]
 
     with operating(desk), operating(desk):
-        until(lambda: all(state(desk, run) is State.RUNNING for run in runs))
+        assert eventually(lambda: all(state(desk, run) is State.RUNNING for run in runs))
 
     assert all(len(desk.runner.executions[run]) == 1 for run in runs)

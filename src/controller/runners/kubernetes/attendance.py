@@ -17,7 +17,7 @@ _CONTROLLER = "app.kubernetes.io/name=touge,app.kubernetes.io/component=controll
 
 
 @dataclass(frozen=True, slots=True)
-class Operators:
+class PodAttendance:
     """Attendance in one namespace.
 
     Args:
