@@ -1,18 +1,35 @@
-"""`helm test` with the images that are built from the Dockerfiles."""
+"""`helm test`, and the operator as the chart runs it, with the image that is built from its Dockerfile."""
 
 from __future__ import annotations
 
 import pytest
 from cluster_runs import SMALL
+from cluster_store import store_of
 from installs import contents, helm_on, install
 
+import images
+
 CONTROLLER = "docker.io/touge/controller:0.1.0"
-images = pytest.importorskip("images", reason="the images are not built here yet")
 
 
-def test_helm_test_asks_the_doctor_and_leaves_nothing_of_it(plane, node, namespace):
+@pytest.fixture
+def installed(plane, node, namespace):
+    """Install the chart with its operator and a store, and wait until all of it is ready."""
     node.load([images.built_images()[CONTROLLER]])
-    install(plane, namespace, SMALL | {"controller": {"enabled": False}})
-    helm_on(plane, namespace, "test", "touge", "--timeout=2m")
+    with store_of(plane, namespace) as storage:
+        install(plane, namespace, SMALL | {"storage": storage}, "--wait", "--timeout=2m")
+        yield namespace
 
-    assert ("Pod", "touge-test") not in contents(plane, namespace)
+
+def test_helm_test_asks_the_doctor_and_leaves_nothing_of_it(plane, installed):
+    helm_on(plane, installed, "test", "touge", "--timeout=2m")
+
+    assert ("Pod", "touge-test") not in contents(plane, installed)
+
+
+def test_the_operator_is_ready_once_it_has_listed_the_runs(plane, installed):
+    (pod,) = plane.get("pods", "--namespace", installed, "--selector=app.kubernetes.io/component=controller")["items"]
+    (container,) = pod["status"]["containerStatuses"]
+
+    assert container["ready"]
+    assert container["restartCount"] == 0

@@ -54,16 +54,16 @@ class Fault:
 class S3Server:
     """Serves until it is closed; `requests` lists what was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.requests: list[str] = []
         self._faults: list[Fault] = []
         self._app = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet)
+        self._server = make_server(host, port, self._answer, threaded=True, request_handler=_Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         self.settings = StoreSettings(
-            endpoint=f"http://127.0.0.1:{self._server.server_port}", region="us-east-1", path_style=True
+            endpoint=f"http://{host}:{self._server.server_port}", region="us-east-1", path_style=True
         )
 
     def new_store(self, prefix: str = "some/prefix", **changes: Any) -> Store:

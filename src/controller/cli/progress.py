@@ -37,7 +37,7 @@ def read_progress_of(plan: Plan, status: RunStatus, store: Store) -> dict[str, S
 def stage_progress(
     stages: Sequence[StageStatus], reports: Mapping[str, Sequence[Progress]]
 ) -> dict[str, StageProgress]:
-    """Return progress by stage name; a stage of many shards is the mean of them."""
+    """Return progress by stage name; of many shards the mean, one that is committed and about to end counted once."""
     return {stage.name: _of(stage, reports.get(stage.name, ())) for stage in stages if _begun(stage)}
 
 
@@ -51,7 +51,8 @@ def duration(seconds: float) -> str:
 def _of(stage: StageStatus, reports: Sequence[Progress]) -> StageProgress:
     if stage.state is State.SUCCEEDED:
         return StageProgress(1.0, None, "")
-    share = (stage.done + sum(min(1.0, r.done / r.total) for r in reports if r.total)) / stage.shards
+    shares = sorted(min(1.0, report.done / report.total) for report in reports if report.total)
+    share = (stage.done + sum(shares[: stage.shards - stage.done])) / stage.shards
     eta = max((left for report in reports if (left := report.eta_s) is not None), default=None)
     return StageProgress(share, eta, ", ".join(_words(reports, eta)))
 

@@ -38,6 +38,12 @@ def test_shards_count_as_one_stage():
     assert shown["curate-map"].share == (1 + 0.5 + 1) / 4
 
 
+def test_a_shard_that_is_committed_and_about_to_end_counts_once():
+    shown = stage_progress([stage("evaluate-map", done=1, shards=2)], {"evaluate-map": [report(100), report(40)]})
+
+    assert shown["evaluate-map"].share == (1 + 0.4) / 2
+
+
 def test_what_succeeded_is_whole():
     assert stage_progress([stage(state=State.SUCCEEDED)], {})["train"].share == 1
 
