@@ -39,8 +39,8 @@ class Size:
         training: Of the base: the section `train` of its recipe.
     """
 
-    drives: int = 200
-    base_drives: int = 200
+    drives: int = 300
+    base_drives: int = 300
     training: Mapping[str, Any] = field(default_factory=lambda: TRAINING)
 
 

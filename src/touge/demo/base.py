@@ -40,7 +40,7 @@ TRAINING: Mapping[str, Any] = {
     "method": "full",
     "loss": {"trajectory_tokens": 0},
     "flow_draws": 2,
-    "steps": 850,
+    "steps": 600,
     "batch_size": 16,
     "learning_rate": 1e-3,
     "averaging": 0.98,

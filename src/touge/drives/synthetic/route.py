@@ -41,9 +41,7 @@ def route(style: Style, length: float, rng: np.random.Generator) -> Centreline:
 
 def _mountain(heading: float, rng: np.random.Generator) -> list[Piece]:
     """Return a bend, tight as on a pass, and what lies before it."""
-    hairpin = rng.random() < 0.05
-    radius = rng.uniform(16, 30) if hairpin else _log_uniform(rng, 30, 80)
-    angle = math.radians(rng.uniform(70, 150) if hairpin else rng.uniform(35, 75))
+    radius, angle = _log_uniform(rng, 30, 80), math.radians(rng.uniform(35, 75))
     return _gap(rng) + bend(radius, _turned(heading, angle, rng))
 
 
