@@ -60,6 +60,10 @@ class Prefix:
         before_key, before_value = self.layers[layer]
         return torch.cat([before_key, key], dim=2), torch.cat([before_value, value], dim=2)
 
+    def repeated(self, times: int) -> Prefix:
+        """Return the prefix of so many copies of each row, side by side."""
+        return Prefix([(k.repeat_interleave(times, dim=0), v.repeat_interleave(times, dim=0)) for k, v in self.layers])
+
 
 class Growing:
     """Appends each pass to buffers of fixed capacity, so that decoding never copies what is already there."""

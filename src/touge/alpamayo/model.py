@@ -24,6 +24,7 @@ from touge.alpamayo.decoder import causal_mask, decode, draws_mask
 from touge.alpamayo.exact import ExactRotary
 from touge.alpamayo.expert import Expert
 from touge.alpamayo.flow_matching import flow_loss, noisy_action
+from touge.alpamayo.patch_embedding import PatchEmbedding
 from touge.alpamayo.vocabulary import Vocabulary
 
 
@@ -55,6 +56,14 @@ class Context:
     prefix: Prefix
     mask: Tensor
     position: Tensor
+
+    def repeated(self, times: int) -> Context:
+        """Return the context of B * times rows, each row's copies side by side."""
+        return Context(
+            self.prefix.repeated(times),
+            self.mask.repeat_interleave(times, dim=0),
+            self.position.repeat_interleave(times, dim=0),
+        )
 
 
 class AlpamayoR1(nn.Module):
@@ -132,8 +141,16 @@ class AlpamayoR1(nn.Module):
             x: Noisy actions, float32.
             time: In [0, 1].
             causal: Whether a step sees only its past; as the configuration says when None.
+
+        Draws of one row share a pass, in which all attend to all but are masked: a long prefix is then held once, and
+        little is wasted. A short prefix is rather repeated, and each draw has a row of its own.
         """
         rows, draws, steps, _ = x.shape
+        if draws > 1 and context.mask.shape[1] < draws * steps:
+            alone = self.velocity(
+                context.repeated(draws), x.flatten(0, 1)[:, None], time.flatten()[:, None], causal=causal
+            )
+            return alone.view_as(x)
         causal = not self.config.non_causal if causal is None else causal
         embedded = self.action_in_proj(x.flatten(0, 1), time.flatten()).to(self.expert.norm.weight.dtype)
         positions = (context.position[:, None] + torch.arange(steps, device=x.device)).repeat(1, draws)
@@ -165,4 +182,5 @@ def _vision_language_model(config: AlpamayoConfig) -> Qwen3VLForConditionalGener
     vlm = Qwen3VLForConditionalGeneration(backbone)
     text, visual = vlm.model.language_model, vlm.model.visual
     text.rotary_emb, visual.rotary_pos_emb = ExactRotary(text.rotary_emb), ExactRotary(visual.rotary_pos_emb)
+    visual.patch_embed = PatchEmbedding(visual.patch_embed)
     return vlm

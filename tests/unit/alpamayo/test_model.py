@@ -9,8 +9,9 @@ import torch
 from peft import PeftModel
 
 from touge.alpamayo import checkpoint, lora
+from touge.alpamayo.attention import Capture, Prefix
 from touge.alpamayo.config import AlpamayoConfig
-from touge.alpamayo.model import AlpamayoR1
+from touge.alpamayo.model import AlpamayoR1, Context
 from touge.alpamayo.rollout import Sampling, generator, rollout
 from touge.alpamayo.tiny import TinySizes, tiny_document
 from touge.alpamayo.tokenizer import train_tiny_tokenizer
@@ -46,6 +47,40 @@ def test_a_padded_row_scores_as_it_does_alone(model, encoder, window):
 
     torch.testing.assert_close(both.flow, torch.cat([one.flow for one in alone]), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(both.nll, torch.cat([one.nll for one in alone]), rtol=1e-4, atol=1e-4)
+
+
+def padded(context: Context, columns: int) -> Context:
+    """Return the context behind columns that may not be read."""
+    pad = torch.nn.functional.pad
+    layers = [(pad(key, (0, 0, columns, 0)), pad(value, (0, 0, columns, 0))) for key, value in context.prefix.layers]
+    return Context(Prefix(layers), pad(context.mask, (columns, 0)), context.position)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("columns", [0, 500], ids=["a short prefix", "a long prefix"])
+def test_a_draw_is_as_it_is_alone(model, encoder, window, columns):
+    batch = encoder.collate([encoder.training(window(1)), encoder.training(window(2, text="Keep going straight."))])
+    capture = Capture()
+    model.read(batch, capture)
+    seen = batch.attention_mask[:, : batch.prefix]
+    context = Context(capture.prefix(batch.prefix, detach=True), seen, batch.positions[0, :, batch.prefix - 1] + 1)
+    dice = torch.Generator().manual_seed(1)
+    x, time = torch.randn(2, 3, 64, 2, generator=dice), torch.rand(2, 3, generator=dice)
+
+    together = model.velocity(padded(context, columns), x, time)
+    alone = [model.velocity(context, x[:, [draw]], time[:, [draw]]) for draw in range(3)]
+
+    torch.testing.assert_close(together, torch.cat(alone, dim=1), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_patches_are_embedded_as_by_the_convolution_that_holds_the_weights(model):
+    embedding = model.vlm.model.visual.patch_embed
+    pixels = torch.randn(5, embedding.proj.weight[0].numel(), generator=torch.Generator().manual_seed(1))
+
+    convolved = embedding.proj(pixels.view(5, *embedding.proj.weight.shape[1:])).flatten(1)
+
+    torch.testing.assert_close(embedding(pixels), convolved, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
