@@ -61,7 +61,7 @@ def equipped(pod: Mapping[str, Any], *, told: Mapping[str, str], plan: Mapping[s
     def change(container: Spec) -> Spec:
         given = [{"name": f"touge-{name}", "mountPath": mounts[name], **_read_only(name)} for name in added]
         return container | {
-            "env": _variables(container.get("env", ()), told),
+            "env": _variables(container.get("env", ()), told, _threads(container.get("resources", {}))),
             "volumeMounts": [*container.get("volumeMounts", ()), *given],
         }
 
@@ -92,8 +92,17 @@ def _read_only(name: str) -> Spec:
     return {"readOnly": True} if name == "plan" else {}
 
 
-def _variables(given: Any, told: Mapping[str, str]) -> list[Spec]:
-    """Return the stage's variables: what it is told goes before the template's, the template's before our caches."""
+def _threads(resources: Mapping[str, Any]) -> Spec:
+    """Return the variable by which torch computes on as many processors as the pod asks for, not on all of the node's.
+
+    Kubernetes rounds up (https://kubernetes.io/docs/concepts/workloads/pods/downward-api/#downwardapi-resourceFieldRef).
+    """
+    asked = any("cpu" in resources.get(part, {}) for part in ("requests", "limits"))
+    return {"OMP_NUM_THREADS": {"valueFrom": {"resourceFieldRef": {"resource": "requests.cpu"}}}} if asked else {}
+
+
+def _variables(given: Any, told: Mapping[str, str], threads: Spec) -> list[Spec]:
+    """Return the stage's variables: what it is told goes before the template's, and that before what we choose."""
     uid = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
     paths = {
         environment.PLAN: f"{PLAN_FOLDER}/{PLAN_FILE}",
@@ -103,4 +112,4 @@ def _variables(given: Any, told: Mapping[str, str]) -> list[Spec]:
     ours = {environment.UID: uid} | {name: {"value": value} for name, value in (paths | dict(told)).items()}
     caches = {name: {"value": path} for name, path in _CACHES.items()}
     theirs = {item["name"]: {key: value for key, value in item.items() if key != "name"} for item in given}
-    return [{"name": name, **value} for name, value in (caches | theirs | ours).items()]
+    return [{"name": name, **value} for name, value in (caches | threads | theirs | ours).items()]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import binaries
 import pytest
+from image_store import archived
 from sandbox import kernel_settings, missing_for_a_node
 
 from cluster import running
@@ -41,6 +44,18 @@ def plane(cluster):
 def node(cluster):
     """Return its real node."""
     return cluster.node
+
+
+@pytest.fixture(scope="session")
+def with_images(node):
+    """Return a function that brings images of this checkout to the node; each is built where it is not there."""
+
+    @functools.cache
+    def bring(image):
+        with archived(image) as path:
+            node.load([path])
+
+    return lambda *names: [bring(name) for name in names]
 
 
 @pytest.fixture

@@ -7,17 +7,13 @@ from cluster_runs import SMALL
 from cluster_store import store_of
 from installs import contents, helm_on, install
 
-import images
-
-CONTROLLER = "docker.io/touge/controller:0.1.0"
-
 
 @pytest.fixture
-def installed(plane, node, namespace):
+def installed(plane, with_images, namespace):
     """Install the chart with its operator and a store, and wait until all of it is ready."""
-    node.load([images.built_images()[CONTROLLER]])
-    with store_of(plane, namespace) as storage:
-        install(plane, namespace, SMALL | {"storage": storage}, "--wait", "--timeout=2m")
+    with_images("controller")
+    with store_of(plane, namespace) as store:
+        install(plane, namespace, SMALL | {"storage": store.values}, "--wait", "--timeout=2m")
         yield namespace
 
 

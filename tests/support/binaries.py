@@ -23,7 +23,7 @@ import openapi
 HOW = "`make test-cluster` builds them"
 _TOOLS = Path(__file__).parents[1] / "cluster" / "tools"
 #: In the order in which they are built: what most tests wait for comes first.
-_ORDER = ("helm", "etcd", "kubernetes", "kubeconform", "kwok", "containerd")
+_ORDER = ("helm", "etcd", "kubernetes", "kubeconform", "kwok", "containerd", "versitygw")
 _TAGS = {"containerd": "no_btrfs,no_devmapper,no_zfs,no_aufs"}
 #: kubectl cannot parse the version of a server that was built without these.
 _STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,19 +44,15 @@ def stored_image(image: str) -> str:
     return _stored(image, key)
 
 
-def archive(image: str) -> Path:
-    """Return an image of this checkout as a docker-archive, under its full name; written whole or not at all."""
+@contextmanager
+def archived(image: str) -> Iterator[Path]:
+    """Yield an image of this checkout as a docker-archive, under its full name; it is large, and removed at the end."""
     stored = stored_image(image)
-    path = _archive(image, image_key(image))
-    with _alone(image):
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            partial = path.with_suffix(".partial")
-            partial.unlink(missing_ok=True)
-            (number, *_) = buildah("images", "--quiet", stored).split()  # by its name it would go under that, too
-            buildah("push", number, f"docker-archive:{partial}:{full_name(image)}")
-            partial.rename(path)
-    return path
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+        path = Path(folder, f"{image}.tar")
+        (number, *_) = buildah("images", "--quiet", stored).split()  # by its name it would go under that, too
+        buildah("push", number, f"docker-archive:{path}:{full_name(image)}")
+        yield path
 
 
 def full_name(image: str) -> str:
@@ -106,10 +103,6 @@ def _stored(image: str, key: str) -> str:
     return f"localhost/touge-tests/{image}:{key}"
 
 
-def _archive(image: str, key: str) -> Path:
-    return cache_folder() / "archives" / f"{image}-{key}.tar"
-
-
 def _names() -> list[str]:
     return buildah("images", "--format", "{{.Name}}:{{.Tag}}").splitlines()
 
@@ -120,7 +113,6 @@ def _forget_old(image: str, used: str) -> None:
     marks.mkdir(parents=True, exist_ok=True)
     (marks / used).touch()
     for mark in sorted(marks.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT:]:
-        _archive(image, mark.name).unlink(missing_ok=True)
         if (name := _stored(image, mark.name)) in _names():
             buildah("rmi", name)
         mark.unlink()

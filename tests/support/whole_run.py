@@ -47,11 +47,12 @@ def finished(command: list[str], folder: Path, variables: Mapping[str, str], tim
 
 @dataclass
 class Desk:
-    """A folder with a recipe, and a command line there."""
+    """A folder with a recipe, and a command line there; `within` is the command by which that enters a network."""
 
     folder: Path
     recipe: dict[str, Any]
     variables: dict[str, str] = field(default_factory=environ)
+    within: tuple[str, ...] = ()
 
     @property
     def store(self) -> Path:
@@ -65,7 +66,7 @@ class Desk:
 
     def run(self, *words: str, timeout: float = 120) -> Done:
         """Run one command line."""
-        return finished([*PROGRAM, *words], self.folder, self.variables, timeout)
+        return finished([*self.within, *PROGRAM, *words], self.folder, self.variables, timeout)
 
     def submit(self, *words: str) -> Done:
         """Submit the recipe and wait for its end."""
@@ -74,7 +75,7 @@ class Desk:
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """Start a command line and go on."""
         return subprocess.Popen(
-            [*PROGRAM, *words],
+            [*self.within, *PROGRAM, *words],
             cwd=self.folder,
             env=self.variables,
             stdout=subprocess.PIPE,

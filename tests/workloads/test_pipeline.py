@@ -12,62 +12,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny_training import write_base
+from tiny_pipeline import TRAIN, recipe, write_inputs
 from whole_run import Desk, environ, half_written
 
 from touge.contract.exit_codes import ExitCode
-from touge.drives.physical_ai_av_writer import write_world
-from touge.drives.synthetic.route import Style
-from touge.drives.synthetic.world import WorldSpec
-
-WORLD = WorldSpec(
-    seed=3, drives=12, clip_s=10.0, width=64, height=32, mix=((Style.MOUNTAIN, 0.5), (Style.ARTERIAL, 0.5))
-)
-TRAIN = {
-    "method": "lora",
-    "lora": {"rank": 4, "alpha": 8},
-    "loss": {"trajectory_tokens": 0},
-    "flow_draws": 1,
-    "steps": 80,
-    "batch_size": 2,
-    "learning_rate": 1e-3,
-    "checkpoint_every": 8,
-}
 
 pytestmark = pytest.mark.timeout(600)
 
 
-def recipe(inputs: Path, **curate: object) -> dict:
-    return {
-        "apiVersion": "touge/v1",
-        "name": "tiny",
-        "base": f"file://{inputs}/base",
-        "curate": {
-            "drives": [{"format": "physical-ai-av", "uri": f"file://{inputs}/drives"}],
-            "image": {"min_pixels": 64 * 32, "max_pixels": 64 * 32},
-            "reasoning": {"straight": "template"},
-            "balance": {"straight": 0.45},
-            "split": {"by": ["drive", "place"], "validation": 0, "test": 0.25},
-            "shards": 2,
-        }
-        | curate,
-        "train": TRAIN,
-        "evaluate": {"rollouts": 1, "temperature": 0},
-        "resources": {"gpus": 0},
-    }
-
-
 def desk_in(folder: Path, inputs: Path, **curate: object) -> Desk:
     folder.mkdir(exist_ok=True)
-    return Desk(folder, recipe(inputs, **curate), environ()).write()
+    return Desk(folder, recipe(f"file://{inputs}", **curate), environ()).write()
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> Path:
-    """A synthetic world and a model that has learned nothing."""
     folder = tmp_path_factory.mktemp("inputs")
-    write_world(WORLD, folder / "drives", workers=1)
-    write_base(folder / "base")
+    write_inputs(folder)
     return folder
 
 

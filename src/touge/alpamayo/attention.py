@@ -62,6 +62,8 @@ class Prefix:
 
     def repeated(self, times: int) -> Prefix:
         """Return the prefix of so many copies of each row, side by side."""
+        if times == 1:
+            return self
         return Prefix([(k.repeat_interleave(times, dim=0), v.repeat_interleave(times, dim=0)) for k, v in self.layers])
 
 

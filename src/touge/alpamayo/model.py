@@ -142,16 +142,19 @@ class AlpamayoR1(nn.Module):
             time: In [0, 1].
             causal: Whether a step sees only its past; as the configuration says when None.
 
-        Draws of one row share a pass, in which all attend to all but are masked: a long prefix is then held once, and
-        little is wasted. A short prefix is rather repeated, and each draw has a row of its own.
+        Draws that share a pass are all computed with all and masked, but hold a long prefix once. A short prefix is
+        rather repeated, and each draw has a row of its own (`benchmarks/draws.py`).
         """
-        rows, draws, steps, _ = x.shape
-        if draws > 1 and context.mask.shape[1] < draws * steps:
-            alone = self.velocity(
-                context.repeated(draws), x.flatten(0, 1)[:, None], time.flatten()[:, None], causal=causal
-            )
-            return alone.view_as(x)
         causal = not self.config.non_causal if causal is None else causal
+        draws, steps = x.shape[1:3]
+        if context.mask.shape[1] >= draws * steps:
+            return self._velocity(context, x, time, causal=causal)
+        alone = x.flatten(0, 1)[:, None], time.flatten()[:, None]
+        return self._velocity(context.repeated(draws), *alone, causal=causal).view_as(x)
+
+    def _velocity(self, context: Context, x: Tensor, time: Tensor, *, causal: bool) -> Tensor:
+        """Return the same, with one pass for all draws of a row."""
+        rows, draws, steps, _ = x.shape
         embedded = self.action_in_proj(x.flatten(0, 1), time.flatten()).to(self.expert.norm.weight.dtype)
         positions = (context.position[:, None] + torch.arange(steps, device=x.device)).repeat(1, draws)
         hidden = self.expert(

@@ -218,6 +218,21 @@ def test_a_stage_understands_what_it_is_told(stage, shard):
     assert read.store == "s3://roads/touge"
 
 
+@pytest.mark.parametrize(
+    ("resources", "source"),
+    [
+        ({"requests": {"cpu": "4"}}, {"resourceFieldRef": {"resource": "requests.cpu"}}),
+        ({"limits": {"cpu": "4"}}, {"resourceFieldRef": {"resource": "requests.cpu"}}),
+        ({"requests": {"memory": "1Gi"}}, None),
+    ],
+)
+def test_a_stage_computes_on_as_many_processors_as_its_pod_asks_for(resources, source):
+    training = edited(lambda pod: pod["containers"][0].update(resources=resources))
+    told = {item["name"]: item.get("valueFrom") for item in stage_of(training)["env"]}
+
+    assert told.get("OMP_NUM_THREADS") == source
+
+
 def test_an_executions_uid_is_its_pods():
     uid = next(item for item in stage_of(job(PLAN, "train"))["env"] if item["name"] == "TOUGE_UID")
 
