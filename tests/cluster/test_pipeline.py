@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cluster_store import store_of
+from daemons import child_of
 from eventually import eventually
 from helm import CHART
 from installs import helm_on, install
@@ -22,6 +25,7 @@ from touge.contract.exit_codes import ExitCode
 pytestmark = pytest.mark.timeout(5400)
 
 USER = "ron"
+PATIENCE_S = 900
 STEPS = "train.steps=300"
 VALUES = {
     "images": {"pullPolicy": "Never"},
@@ -51,7 +55,7 @@ def inputs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def laptop(inputs, tmp_path_factory) -> dict:
     """Return the report of the same recipe on this machine."""
-    place = Desk(tmp_path_factory.mktemp("laptop"), recipe(f"file://{inputs}")).write()
+    place = Desk(tmp_path_factory.mktemp("laptop"), recipe(f"file://{inputs}"), patience_s=PATIENCE_S).write()
     done = place.submit("--set", STEPS)
     assert done.code == ExitCode.GATE_FAILED, done.said
     return json.loads((place.artifact("evaluate") / "report.json").read_text())
@@ -72,7 +76,7 @@ class OnCluster:
         )
         within = (*plane.within[:-1], f"--wd={folder}", "--")
         root = addresses["drives"].removesuffix("/drives")
-        self.desk = Desk(folder, recipe(root), variables, within).write()
+        self.desk = Desk(folder, recipe(root), variables, within, PATIENCE_S).write()
 
     def report(self) -> dict:
         """Return the newest run's report."""
@@ -191,7 +195,7 @@ def upgrade_the_chart(place: OnCluster) -> None:
 )
 def test_a_training_that_is_disturbed_ends_with_the_same_report(laptop, on_cluster, harm: Callable[[OnCluster], None]):
     submit = disturbed(on_cluster, harm)
-    out, err = submit.communicate(timeout=600)
+    out, err = submit.communicate(timeout=PATIENCE_S)
 
     assert submit.returncode == ExitCode.GATE_FAILED, out + err
     assert measured(on_cluster.report()) == measured(laptop)
@@ -199,11 +203,11 @@ def test_a_training_that_is_disturbed_ends_with_the_same_report(laptop, on_clust
 
 def test_a_controller_that_is_killed_is_replaced_by_submitting_again(laptop, on_cluster):
     submit = disturbed(on_cluster, lambda _: None)
-    submit.kill()
+    os.kill(child_of(submit.pid), signal.SIGKILL)
     submit.communicate(timeout=20)
     run = on_cluster.status()["run"]
 
-    done = on_cluster.desk.run("watch", run, timeout=30)
+    done = on_cluster.desk.run("watch", run)
 
     assert done.code == ExitCode.GATE_FAILED, done.said
     assert measured(on_cluster.report()) == measured(laptop)

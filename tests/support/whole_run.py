@@ -53,6 +53,7 @@ class Desk:
     recipe: dict[str, Any]
     variables: dict[str, str] = field(default_factory=environ)
     within: tuple[str, ...] = ()
+    patience_s: float = 120
 
     @property
     def store(self) -> Path:
@@ -64,9 +65,9 @@ class Desk:
         (self.folder / "recipe.yaml").write_text(json.dumps(self.recipe, indent=1), encoding="utf-8")
         return self
 
-    def run(self, *words: str, timeout: float = 120) -> Done:
+    def run(self, *words: str) -> Done:
         """Run one command line."""
-        return finished([*self.within, *PROGRAM, *words], self.folder, self.variables, timeout)
+        return finished([*self.within, *PROGRAM, *words], self.folder, self.variables, self.patience_s)
 
     def submit(self, *words: str) -> Done:
         """Submit the recipe and wait for its end."""
