@@ -20,7 +20,7 @@ from controller.records import Records, RunRecord
 from controller.retries import Policy
 from controller.runners.port import Runner, StartRequest
 from controller.state import Action, RunStatus, Start, State, Stop
-from touge.contract.errors import Conflict, InfrastructureError, ObjectNotFound
+from touge.contract.errors import Conflict, InfrastructureError, ObjectNotFound, SettingsError
 from touge.storage.port import Store
 
 log = structlog.get_logger()
@@ -111,21 +111,30 @@ def follow(desk: Desk, run: str, watch: Callable[[RunRecord], None], until: Call
 
     Raises:
         InfrastructureError: If the store, or the cluster, failed many times in a row.
+        SettingsError: If what was allowed before is refused as often: an API server that comes up refuses everything
+            until it has read its roles.
     """
-    failures = 0
+    failures, record, worked = 0, desk.records.read(run), False
     while True:
         try:
-            record = tick(desk, run)
-            failures = 0
+            record = _shown(desk, record, watch)
+            failures, worked = 0, True
         except ObjectNotFound:
             raise
-        except InfrastructureError as error:
+        except (InfrastructureError, SettingsError) as error:
             failures += 1
-            log.warning("no answer; trying again", error=str(error), failures=failures)
-            if failures >= _PATIENCE:
+            if failures >= _PATIENCE or (isinstance(error, SettingsError) and not worked):
                 raise
-            record = desk.records.read(run)
-        watch(record)
+            log.warning("no answer; trying again", error=str(error), failures=failures)
         if record.over or until():
             return record
         time.sleep(min(_LONGEST_PAUSE_S, desk.pause_s * 2**failures))
+
+
+def _shown(desk: Desk, record: RunRecord, watch: Callable[[RunRecord], None]) -> RunRecord:
+    """Do one round; where it fails, what was known is shown all the same, for people may want to end it."""
+    try:
+        record = tick(desk, record.run)
+    finally:
+        watch(record)
+    return record

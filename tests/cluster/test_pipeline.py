@@ -13,7 +13,7 @@ import pytest
 from cluster_store import store_of
 from daemons import child_of
 from eventually import eventually
-from helm import CHART
+from helm import CHART, setting
 from installs import helm_on, install
 from real_node import NAME
 from tiny_pipeline import recipe, write_inputs
@@ -162,10 +162,7 @@ def kill_etcd(place: OnCluster) -> None:
 
 
 def kill_kubelet_and_containerd(place: OnCluster) -> None:
-    for name in ("kubelet", "containerd"):
-        place.plane.daemons[name].kill()
-    for name in ("containerd", "kubelet"):
-        place.plane.daemons[name].start()
+    place.node.restart()
 
 
 def take_the_store_away_for_a_minute(place: OnCluster) -> None:
@@ -175,7 +172,11 @@ def take_the_store_away_for_a_minute(place: OnCluster) -> None:
 
 
 def upgrade_the_chart(place: OnCluster) -> None:
-    values = VALUES | {"storage": place.store.values, "commonLabels": {"team": "perception"}}
+    upgrade(place, VALUES | {"commonLabels": {"team": "perception"}})
+
+
+def upgrade(place: OnCluster, values: dict) -> None:
+    values = values | {"storage": place.store.values}
     helm_on(place.plane, place.namespace, "upgrade", "touge", str(CHART), values=values)
 
 
@@ -211,6 +212,33 @@ def test_a_controller_that_is_killed_is_replaced_by_submitting_again(laptop, on_
 
     assert done.code == ExitCode.GATE_FAILED, done.said
     assert measured(on_cluster.report()) == measured(laptop)
+
+
+def test_a_training_that_its_pods_memory_kills_is_told_so(on_cluster):
+    upgrade(on_cluster, setting("methods.lora.resources.limits", {"memory": "150Mi"}, base=VALUES))
+
+    done = on_cluster.desk.submit("--wait", "--set", "train.steps=2")
+    train = stage_of(on_cluster.status(), "train")
+
+    assert done.code == ExitCode.RUN_FAILED, done.said
+    assert (train["state"], train["reason"], train["attempts"]) == ("Failed", "HostMemory", 1)
+    assert "memory" in done.said
+
+
+def test_an_image_that_is_not_there_is_what_a_run_waits_for(on_cluster):
+    upgrade(on_cluster, setting("images.train.tag", "0.1.0-nowhere", base=VALUES))
+
+    done = on_cluster.desk.submit("--wait", "--timeout", "40", "--set", "train.steps=3")
+    train = stage_of(on_cluster.status(), "train")
+    on_cluster.desk.run("cancel", on_cluster.status()["run"])
+
+    assert done.code == ExitCode.WAIT_TIMEOUT, done.said
+    assert train["state"] == "Pulling"
+    assert "touge/train:0.1.0-nowhere" in train["message"]
+
+
+def stage_of(status: dict, name: str) -> dict:
+    return next(stage for stage in status["stages"] if stage["name"] == name)
 
 
 def disturbed(place: OnCluster, harm: Callable[[OnCluster], None]):

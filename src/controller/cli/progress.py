@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from controller.facts import execution_name
 from controller.state import Execution, RunStatus, StageStatus, State
+from touge.contract.errors import InfrastructureError
 from touge.contract.progress import Progress
 from touge.storage.execution import read_progress
 
@@ -71,5 +72,9 @@ def _begun(stage: StageStatus) -> bool:
 
 
 def _read(plan: Plan, execution: Execution, store: Store) -> Progress | None:
+    """Return what an execution reported, if the store answers: who looks on must not end what goes on."""
     ref = execution.task.ref(plan.stage(execution.task.stage))
-    return read_progress(store, ref, execution_name(plan, execution))
+    try:
+        return read_progress(store, ref, execution_name(plan, execution))
+    except InfrastructureError:
+        return None

@@ -26,6 +26,8 @@ _SHORTEST_WATCH_S, _LONGEST_WATCH_S = 240, 300
 #: Bookmarks come about once a minute; a longer silence is a dead connection.
 _QUIET_S = 75.0
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+#: Refusals in a row of what was allowed before: an API server that comes up refuses all until it has read its roles.
+_REFUSALS = 8
 #: Runs that go on are looked at this often, all of them that often.
 PULSE_S, RESYNC_S = 10.0, 300.0
 _TICK_S = 0.2
@@ -112,6 +114,7 @@ class _Watcher:
         self._cluster, self._resource, self._board, self._stop = cluster, resource, board, stop
         self._version = ""
         self._failures = 0
+        self._worked = False
 
     def run(self) -> None:
         """Watch until told to stop, or until a person must mend something."""
@@ -124,14 +127,16 @@ class _Watcher:
             except InfrastructureError as error:
                 self._wait(str(error))
             except TougeError as error:
-                self._board.fail(error)
-                return
+                if not self._worked or self._failures >= _REFUSALS:
+                    self._board.fail(error)
+                    return
+                self._wait(str(error))
 
     def _once(self) -> None:
         """List where there is no version to go on from, then watch until the server ends it."""
         if not self._version:
             listing = self._cluster.list(self._resource, labels.OF_RUNS, metadata=True)
-            self._version = listing.version
+            self._version, self._worked = listing.version, True
             for item in listing.items:
                 self._board.note(item["metadata"])
         seconds = random.randint(_SHORTEST_WATCH_S, _LONGEST_WATCH_S)

@@ -166,3 +166,9 @@ def test_a_watch_that_is_not_allowed_ends_with_what_to_ask_for(script, cluster):
 
     with pytest.raises(SettingsError, match="role submitter"):
         take(script, cluster, 1)
+
+
+def test_a_watch_that_was_allowed_is_tried_again_where_the_server_comes_up_without_its_roles(script, cluster):
+    script.watches["pods"] = [status(403, "Forbidden"), Answer(events=[{"type": "ADDED", "object": thing("a")}])]
+
+    assert take(script, cluster, 1) == ["a"]
