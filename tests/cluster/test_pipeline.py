@@ -26,6 +26,7 @@ pytestmark = pytest.mark.timeout(5400)
 
 USER = "ron"
 PATIENCE_S = 900
+TOO_LITTLE = {"requests": {"memory": "150Mi"}, "limits": {"memory": "150Mi"}}
 STEPS = "train.steps=300"
 VALUES = {
     "images": {"pullPolicy": "Never"},
@@ -215,7 +216,7 @@ def test_a_controller_that_is_killed_is_replaced_by_submitting_again(laptop, on_
 
 
 def test_a_training_that_its_pods_memory_kills_is_told_so(on_cluster):
-    upgrade(on_cluster, setting("methods.lora.resources.limits", {"memory": "150Mi"}, base=VALUES))
+    upgrade(on_cluster, setting("methods.lora.resources", TOO_LITTLE, base=VALUES))
 
     done = on_cluster.desk.submit("--wait", "--set", "train.steps=2")
     train = stage_of(on_cluster.status(), "train")

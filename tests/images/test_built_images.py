@@ -13,10 +13,9 @@ import yaml
 from base_image import base_image, buildah, derived
 from build_images import DOCKERFILES, ROOT, version
 from image_runs import CONTROLLER_FOLDERS, STAGE_FOLDERS, handed, layers_of, ran, root_of
-from image_store import READ, stored_image, try_build
+from image_store import READ, archived, stored_image, try_build
 from pins import blocks
 
-from images import built_images
 from touge.storage.sources import code_digests, computed_digests
 
 pytestmark = pytest.mark.images
@@ -218,11 +217,8 @@ def test_the_same_sources_give_the_same_layers(image):
 @every_image
 def test_an_image_is_given_to_a_cluster_under_the_charts_name(image):
     name = f"docker.io/{VALUES['images'][image]['repository']}:{version()}"
-    listing = subprocess.run(
-        ["tar", "--extract", "--to-stdout", "--file", str(built_images()[name]), "manifest.json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    with archived(image) as path:
+        command = ["tar", "--extract", "--to-stdout", "--file", str(path), "manifest.json"]
+        listing = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert [name] == json.loads(listing.stdout)[0]["RepoTags"]
