@@ -1,6 +1,19 @@
-"""Settings of every test: no property is judged by how long it took."""
+"""Settings of every test: no property is judged by how long it took. And what two folders of tests begin with."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("touge", deadline=None)
 settings.load_profile("touge")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the drives and the base of the tiny pipeline."""
+    from tiny_pipeline import write_inputs  # slow, and of few tests
+
+    folder = tmp_path_factory.mktemp("inputs")
+    write_inputs(folder)
+    return folder

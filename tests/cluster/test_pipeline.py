@@ -16,7 +16,7 @@ from eventually import eventually
 from helm import CHART, setting
 from installs import helm_on, install
 from real_node import NAME
-from tiny_pipeline import recipe, write_inputs
+from tiny_pipeline import recipe
 from whole_run import Desk, environ
 
 from touge.contract.exit_codes import ExitCode
@@ -44,13 +44,6 @@ VALUES = {
     "controller": {"enabled": False},
     "rbac": {"readNodes": True, "subjects": {"runner": [{"kind": "User", "name": USER}]}},
 }
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("inputs")
-    write_inputs(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

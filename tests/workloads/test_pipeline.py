@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny_pipeline import TRAIN, recipe, write_inputs
+from tiny_pipeline import TRAIN, recipe
 from whole_run import Desk, environ, half_written
 
 from touge.contract.exit_codes import ExitCode
@@ -23,13 +23,6 @@ pytestmark = pytest.mark.timeout(600)
 def desk_in(folder: Path, inputs: Path, **curate: object) -> Desk:
     folder.mkdir(exist_ok=True)
     return Desk(folder, recipe(f"file://{inputs}", **curate), environ()).write()
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("inputs")
-    write_inputs(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

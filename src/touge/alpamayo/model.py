@@ -1,8 +1,8 @@
 """The whole model: vision-language model, expert and projections, and the losses of one batch.
 
 Submodules carry the names of the released checkpoint. Pure with respect to chance: noise and times come in.
-The language model runs once a batch; its keys and values are captured on the way, and all noise draws of the
-expert read them from the same place.
+The language model runs once a batch; its keys and values are captured on the way, and every noise draw of the expert
+reads them.
 
 Shapes: B rows, L columns, P prefix columns, D draws, T = 64 steps, C language model's width, n label rows.
 """
