@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 
@@ -28,11 +29,15 @@ class KeepsFloat32(nn.Module):
 
 
 class ExactRotary(KeepsFloat32):
-    """A rotary embedding of transformers whose frequencies stay exact."""
+    """A rotary embedding of transformers whose frequencies stay exact.
+
+    No checkpoint carries them: they are formed anew, also where the rest of the model is built on the meta device.
+    """
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.inner = inner
+        with torch.device("cpu"):
+            self.inner: nn.Module = type(inner)(inner.config)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return (cos, sin) of the inner embedding."""

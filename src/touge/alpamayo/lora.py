@@ -1,15 +1,17 @@
 """LoRA (Hu et al. 2021, arXiv 2106.09685) by PEFT, in place, on language model and action expert.
 
-Adapters are float32 and saved in PEFT's own format, so that a stock `PeftModel` reads them, with a sidecar
-that says which base they belong to.
+Adapters are saved in PEFT's own format, so that a stock `PeftModel` reads them, with a sidecar that says which base
+they belong to. Variants by name: rank-stabilised (Kalajdzievski 2023, arXiv 2312.03732) and weight-decomposed
+(Liu et al. 2024, arXiv 2402.09353).
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,16 +35,31 @@ _PREFIX = "base_model.model."
 DECODER_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _VISION_LINEARS = ("qkv", "proj", "linear_fc1", "linear_fc2")
 
-_TOWERS = {
-    "language_model": (r"vlm\.model\.language_model\.layers\.\d+\.\w+\.", DECODER_LINEARS),
-    "expert": (r"expert\.layers\.\d+\.\w+\.", DECODER_LINEARS),
-    "vision": (r"vlm\.model\.visual\.blocks\.\d+\.\w+\.", _VISION_LINEARS),
+#: The input's trunk is Linear, SiLU, then blocks of RMSNorm, Linear, SiLU: every third module is a linear.
+_THIRD = "(?:[0369]|[147][258]|[258][147]|[369][0369])"
+_ACTION_LINEARS = {
+    "action_in_proj": rf"action_in_proj\.encoder\.trunk\.{_THIRD}",
+    "action_out_proj": "action_out_proj",
 }
+
+#: Where each part of the model has its linears, and their patterns by the names that a recipe gives them.
+_TOWERS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "language_model": (r"vlm\.model\.language_model\.layers\.\d+\.\w+\.", {n: n for n in DECODER_LINEARS}),
+    "expert": (r"expert\.layers\.\d+\.\w+\.", {n: n for n in DECODER_LINEARS}),
+    "vision": (r"vlm\.model\.visual\.blocks\.\d+\.\w+\.", {n: n for n in _VISION_LINEARS}),
+    "action_projections": ("", _ACTION_LINEARS),
+}
+VARIANTS = ("lora", "rslora", "dora")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """How the adapters are made: `all-linear`, `none` or names of linears for each tower."""
+    """How the adapters are made: `all-linear`, `none` or names of linears for each tower.
+
+    Raises:
+        ValueError: If variant or type are none that there are.
+    """
 
     rank: int
     alpha: float
@@ -50,6 +67,19 @@ class Adapter:
     language_model: str | tuple[str, ...] = "all-linear"
     expert: str | tuple[str, ...] = "all-linear"
     vision: str | tuple[str, ...] = "none"
+    variant: str = "lora"
+    action_projections: str | tuple[str, ...] = "none"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS or self.dtype not in DTYPES:
+            message = f"adapters of variant {self.variant!r} in {self.dtype!r}"
+            raise ValueError(message)
+
+    @property
+    def scaling(self) -> float:
+        """Factor on the product of the two matrices: alpha / rank, or alpha / sqrt(rank) of the rank-stabilised."""
+        return self.alpha / (math.sqrt(self.rank) if self.variant == "rslora" else self.rank)
 
     @property
     def pattern(self) -> str:
@@ -69,18 +99,18 @@ class Adapter:
             names = _names(getattr(self, tower), known)
             problems += [
                 f"train.lora.{tower}: {n!r} is no linear of it; known are {', '.join(known)}"
-                for n in names - set(known)
+                for n in names - known.keys()
             ]
-            if names:
-                parts[tower] = f"{place}(?:{'|'.join(sorted(map(re.escape, names)))})"
+            if found := sorted(names & known.keys()):
+                parts[tower] = f"{place}(?:{'|'.join(known[name] for name in found)})"
         if not parts and not problems:
-            problems.append("train.lora: language_model, expert and vision are all none; nothing would be trained")
+            problems.append(f"train.lora: {', '.join(_TOWERS)} are all none; nothing would be trained")
         if problems:
             raise RecipeError(problems)
         return parts
 
 
-def _names(wanted: str | tuple[str, ...], known: tuple[str, ...]) -> set[str]:
+def _names(wanted: str | tuple[str, ...], known: Collection[str]) -> set[str]:
     if wanted == "all-linear":
         return set(known)
     if wanted == "none":
@@ -91,12 +121,14 @@ def _names(wanted: str | tuple[str, ...], known: tuple[str, ...]) -> set[str]:
 def planned(model: nn.Module, adapter: Adapter) -> dict[str, int]:
     """Return how many parameters the adapters of each tower will have, for a model without adapters.
 
-    A linear of n inputs and m outputs gets rank (n + m) (arXiv 2106.09685, section 4.1).
+    A linear of n inputs and m outputs gets rank (n + m) (arXiv 2106.09685, section 4.1), and m magnitudes where
+    they are trained apart (arXiv 2402.09353, section 4).
     """
+    magnitudes = adapter.variant == "dora"
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     return {
         tower: sum(
-            adapter.rank * (linear.in_features + linear.out_features)
+            adapter.rank * (linear.in_features + linear.out_features) + magnitudes * linear.out_features
             for name, linear in linears.items()
             if re.fullmatch(pattern, name)
         )
@@ -115,7 +147,7 @@ def inject(model: nn.Module, adapter: Adapter) -> list[nn.Parameter]:
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_adapter(name))
         if parameter.requires_grad:
-            parameter.data = parameter.data.float()
+            parameter.data = parameter.data.to(DTYPES[adapter.dtype])
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
@@ -148,7 +180,7 @@ def load_adapter(model: nn.Module, folder: Path, *, base_digest: str) -> Adapter
     Raises:
         CheckpointError: If they belong to another base or another prompt, are damaged, or do not fit the model.
     """
-    adapter, state = _read_sidecar(folder, base_digest), _read_weights(folder)
+    adapter, state = read_sidecar(folder, base_digest), _read_weights(folder)
     inject(model, adapter)
     expected = {name: tensor.shape for name, tensor in get_peft_model_state_dict(model).items()}
     found = {name: tensor.shape for name, tensor in state.items()}
@@ -161,7 +193,12 @@ def load_adapter(model: nn.Module, folder: Path, *, base_digest: str) -> Adapter
     return adapter
 
 
-def _read_sidecar(folder: Path, base_digest: str) -> Adapter:
+def read_sidecar(folder: Path, base_digest: str) -> Adapter:
+    """Return how saved adapters were made.
+
+    Raises:
+        CheckpointError: If they belong to another base or another prompt, or the sidecar is damaged.
+    """
     sidecar = read_json(folder / SIDECAR)
     for what, ours in {"base": base_digest, "prompt": prompt_hash()}.items():
         theirs = str(sidecar.get(what))
@@ -170,7 +207,7 @@ def _read_sidecar(folder: Path, base_digest: str) -> Adapter:
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in sidecar["adapter"].items()}
         return Adapter(**fields)
-    except (KeyError, AttributeError, TypeError) as error:
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / SIDECAR} describes no adapter of ours ({error}); fetch it again") from error
 
 
@@ -188,4 +225,6 @@ def _config(adapter: Adapter) -> LoraConfig:
         lora_dropout=adapter.dropout,
         target_modules=adapter.pattern,
         bias="none",
+        use_rslora=adapter.variant == "rslora",
+        use_dora=adapter.variant == "dora",
     )

@@ -217,6 +217,11 @@ class Lora(Document):
     language_model: str | tuple[str, ...] = "all-linear"
     expert: str | tuple[str, ...] = "all-linear"
     vision: str | tuple[str, ...] = "none"
+    variant: Literal["lora", "rslora", "dora"] = "lora"
+    action_projections: str | tuple[str, ...] = Field(
+        "none", description="all-linear, none, or of action_in_proj and action_out_proj"
+    )
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="of the adapters")
 
 
 class Loss(Document):

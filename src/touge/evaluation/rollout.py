@@ -75,8 +75,8 @@ class Speaker:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         stated = AlpamayoConfig.read(folder, backbone=backbone).dtype
         dtype = _DTYPES.get(stated, torch.bfloat16) if device.type == "cuda" else torch.float32
-        model, tokenizer = checkpoint.load(folder, backbone=backbone, dtype=dtype)
-        return cls(model.to(device).eval(), tokenizer, Encoder(model.config, tokenizer), device)
+        model, tokenizer = checkpoint.load(folder, backbone=backbone, dtype=dtype, device=device)
+        return cls(model, tokenizer, Encoder(model.config, tokenizer), device)
 
     def predict(self, windows: Iterator[Window], sampling: Sampling) -> Iterator[Prediction]:
         """Yield K rollouts of each window."""

@@ -112,7 +112,7 @@ def _folders(context: StageContext) -> Folders:
     fetched = model.fetch(context.scratch / "model", [*model.names("adapter/"), *model.names("checkpoint/")])
     return Folders(
         base=model_folder(plan.base, context.scratch),
-        backbone=model_folder(plan.backbone, context.scratch) if plan.backbone else None,
+        backbone=model_folder(plan.backbone, context.scratch, weights=False) if plan.backbone else None,
         adapter=_existing(fetched / "adapter"),
         full=_existing(fetched / "checkpoint"),
         base_digest=plan.base.digest,

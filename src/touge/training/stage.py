@@ -23,6 +23,8 @@ from touge.alpamayo.batches import Encoder
 from touge.alpamayo.config import AlpamayoConfig
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.prompt import prompt_hash
+from touge.alpamayo.quantisation import parameter_count
+from touge.alpamayo.shards import Shards
 from touge.contract.artifacts import StageRef
 from touge.contract.errors import CheckpointError, DataError, Interrupted, SettingsError
 from touge.contract.model import problems
@@ -44,6 +46,7 @@ from touge.training.inputs import Inputs
 from touge.training.loop import Loop, Outside
 from touge.training.metrics import write_rows, write_tensorboard
 from touge.training.order import Order
+from touge.training.quantised import WINDOWS, compare
 from touge.training.ranks import Ranks
 from touge.training.samples import Samples
 from touge.training.state import METRICS, State, restore_state, save_state
@@ -70,15 +73,18 @@ class _Training:
         self.context, self.settings, self.ranks = context, settings, ranks
         self.scratch = context.scratch / f"rank-{ranks.index}"
         self.words: dict[str, str] = {}
+        self.quantisation: dict[str, Any] = {}
 
     def run(self) -> dict[str, Any]:
         """Train from wherever an earlier execution left off, and write the artifact's files."""
-        model, tokenizer = self._load_base()
+        base = model_folder(self.context.plan.base, self.context.scratch)
+        model, tokenizer = self._load_base(base)
         inputs = self._inputs(model, tokenizer)
         order = Order(tuple(row.weight for row in inputs.samples.rows), self.settings.seed)
         feed = Feed(inputs, order, self.settings, self.ranks.index, self.ranks.count)
         resumed = self._resumed()
         self._fill_in_words(model, tokenizer, feed)
+        self._measure_quantisation(model, base, feed)
         weights = choose_weights(model, self.settings)
         wrapped = self.ranks.wrap(model.train())
         state = State.begin(weights, self.settings)
@@ -90,13 +96,12 @@ class _Training:
         Loop(wrapped, state, self.settings, self.ranks, self._outside()).run(feed)
         return self._finish(model, tokenizer, state, inputs) if self.ranks.leads else {}
 
-    def _load_base(self) -> tuple[AlpamayoR1, Tokenizer]:
+    def _load_base(self, folder: Path) -> tuple[AlpamayoR1, Tokenizer]:
         plan, shared = self.context.plan, self.context.scratch
-        folder = model_folder(plan.base, shared)
-        backbone = model_folder(plan.backbone, shared) if plan.backbone else None
+        backbone = model_folder(plan.backbone, shared, weights=False) if plan.backbone else None
         dtype = _dtype(AlpamayoConfig.read(folder, backbone=backbone).dtype, self.settings, self.ranks.device)
-        model, tokenizer = checkpoint.load(folder, backbone=backbone, dtype=dtype)
-        return model.to(self.ranks.device), tokenizer
+        four_bit = self.settings.method == "qlora"
+        return checkpoint.load(folder, backbone=backbone, dtype=dtype, device=self.ranks.device, four_bit=four_bit)
 
     def _inputs(self, model: AlpamayoR1, tokenizer: Tokenizer) -> Inputs:
         data = self.context.artifact("data").fetch(self.scratch / "data", ["samples.jsonl"])
@@ -130,8 +135,7 @@ class _Training:
 
     def _fill_in_words(self, model: AlpamayoR1, tokenizer: Tokenizer, feed: Feed) -> None:
         """Let the base model speak where rows have no reasoning; what it said outlives an interruption."""
-        size = self.settings.batch_size * self.settings.gradient_accumulation * self.ranks.count
-        missing = wordless(feed.inputs, feed.order.samples(0, self.settings.steps * size), self.words)
+        missing = wordless(feed.inputs, self._planned(feed), self.words)
         if not missing:
             return
         self.context.log.info("base model speaks", windows=len(missing))
@@ -151,6 +155,20 @@ class _Training:
             raise Interrupted(f"stopped after {len(said)} of {len(missing)} windows had words; submit again to go on")
         check_words(self.words)
         self._save(0, None)
+
+    def _planned(self, feed: Feed) -> list[int]:
+        """Return the samples of all steps, in their order."""
+        size = self.settings.batch_size * self.settings.gradient_accumulation * self.ranks.count
+        return feed.order.samples(0, self.settings.steps * size)
+
+    def _measure_quantisation(self, model: AlpamayoR1, base: Path, feed: Feed) -> None:
+        """Say what 4 bits cost, before they are trained on; adapters learn to make up for it."""
+        if self.settings.method != "qlora" or not self.ranks.leads:
+            return
+        indices = list(dict.fromkeys(self._planned(feed)))[:WINDOWS]
+        seed, device = self.settings.seed, self.ranks.device
+        self.quantisation = compare(model, Shards.open(base), feed.inputs, indices, seed=seed, device=device)
+        self.context.log.info("base in 4 bits", **self.quantisation)
 
     def _guard(self, model: AlpamayoR1, state: State, feed: Feed) -> None:
         """Check what must be true before the first step; see `guards`."""
@@ -203,7 +221,7 @@ class _Training:
             step=state.step,
             steps=self.settings.steps,
             trained_parameters=sum(p.numel() for p in state.weights.values()),
-            parameters=sum(p.numel() for p in model.parameters()),
+            parameters=sum(map(parameter_count, model.parameters())),
             samples=len(inputs.samples.rows),
             prompt=prompt_hash(),
             device=str(self.ranks.device),
@@ -254,8 +272,9 @@ class _Training:
             },
             "parameters": {
                 "trained": sum(p.numel() for p in state.weights.values()),
-                "all": sum(p.numel() for p in model.parameters()),
+                "all": sum(map(parameter_count, model.parameters())),
             },
+            **({"quantisation": self.quantisation} if self.quantisation else {}),
             "last": state.rows[-1].numbers() if state.rows else {},
             "tainted": bool(data.get("tainted", False)),
         }

@@ -9,7 +9,8 @@ from torch import nn
 
 from touge.alpamayo import lora
 from touge.alpamayo.model import AlpamayoR1
-from touge.contract.errors import RecipeError, SettingsError
+from touge.alpamayo.quantisation import check_adapted
+from touge.contract.errors import RecipeError
 from touge.contract.recipe import Lora, Train
 from touge.training.guards import check_adapters
 
@@ -27,20 +28,15 @@ def choose_weights(model: AlpamayoR1, settings: Train) -> dict[str, nn.Parameter
     """Adapt and freeze in place; return the parameters to train, by name.
 
     Raises:
-        SettingsError: If the method does not run here.
         RecipeError: If nothing is left to train.
-        CheckpointError: If the adapters are not those that the recipe asks for.
+        CheckpointError: If the adapters are not those that the recipe asks for, or 4 bits are asked for and missing.
     """
-    if settings.method == "qlora":
-        where = "has a CUDA device but" if torch.cuda.is_available() else "has no CUDA device, and"
-        raise SettingsError(
-            f"train.method: qlora quantises to 4 bits on a GPU; this machine {where} this version has no 4-bit layers "
-            "yet. Set train.method=lora"
-        )
-    if settings.method == "lora":
-        _adapt(model, adapter_of(settings.lora), settings.seed)
-    else:
+    if settings.method == "full":
         model.requires_grad_(True)
+    else:
+        _adapt(model, adapter_of(settings.lora), settings.seed)
+    if settings.method == "qlora":
+        check_adapted(model)
     _freeze_unweighted(model, settings)
     chosen = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if not chosen:

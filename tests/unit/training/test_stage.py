@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+import structlog
 import torch
 from safetensors.torch import load_file
 from tiny_training import World
@@ -158,6 +159,7 @@ RESUMED = [
     {"averaging": 0.9, "lora": {"rank": 4, "dropout": 0.3}},
     {"gradient_accumulation": 2, "lora": {"rank": 4, "vision": "all-linear"}},
     {"method": "full", "averaging": 0.5},
+    {"method": "qlora", "lora": {"rank": 4, "variant": "dora", "action_projections": ["action_out_proj"]}},
 ]
 
 
@@ -261,11 +263,35 @@ def test_the_planned_number_of_processes_is_accepted(world):
     assert stage.run(world.context(world.plan(steps=1, global_batch=2)))["steps"] == 1
 
 
-def test_qlora_without_cuda_is_refused(world):
+def test_qlora_says_what_4_bits_cost_and_leaves_an_adapter_for_the_full_base(world, base):
     world.curate(count=4)
+    plan = world.plan(method="qlora", steps=8)
 
-    with pytest.raises(SettingsError, match=r"qlora.*train\.method=lora"):
-        stage.run(world.context(world.plan(method="qlora")))
+    folder = trained(world.context(plan))
+
+    summary = json.loads((folder / "training.json").read_text())
+    cost = summary["quantisation"]
+    model, _ = checkpoint.load(base)
+    assert cost["windows"] == 4
+    assert cost["base"]["cross_entropy"] != cost["nf4"]["cross_entropy"]
+    assert cost["base"] == pytest.approx(cost["nf4"], rel=0.2)
+    assert 0 < cost["apart"] < cost["nf4"]["ade"]
+    adapters = sum(tensor.numel() for tensor in weights(folder).values())
+    assert summary["parameters"]["all"] == sum(p.numel() for p in model.parameters()) + adapters
+    assert history(folder)[-1]["loss"] < history(folder)[0]["loss"]
+    assert lora.load_adapter(model, folder / "adapter", base_digest=plan.base.digest).rank == 4
+
+
+def test_what_4_bits_cost_is_told_before_the_first_step(world):
+    world.curate(count=4)
+    context = world.context(world.plan(method="qlora"))
+
+    with structlog.testing.capture_logs() as logs:
+        stage.run(context)
+
+    told = [line["event"] for line in logs]
+    assert told.index("base in 4 bits") < told.index("training")
+    assert {"base", "nf4", "apart", "windows"} <= logs[told.index("base in 4 bits")].keys()
 
 
 def test_a_section_that_is_no_training_is_refused(world):

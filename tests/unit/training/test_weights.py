@@ -1,10 +1,11 @@
 """Which weights are trained."""
 
 import pytest
+import torch
 from tiny_training import settings
 
 from touge.alpamayo import checkpoint
-from touge.contract.errors import CheckpointError, RecipeError, SettingsError
+from touge.contract.errors import CheckpointError, RecipeError
 from touge.training.weights import choose_weights, vision_is_frozen
 
 
@@ -66,9 +67,36 @@ def test_adapters_begin_with_the_same_numbers_for_one_seed(base):
     assert not first(1).equal(first(2))
 
 
-def test_qlora_without_its_layers_is_refused_with_another_method(model):
-    with pytest.raises(SettingsError, match=r"qlora.*train\.method=lora"):
+def test_qlora_on_a_base_that_is_not_quantised_is_refused(model):
+    with pytest.raises(CheckpointError, match=r"no layer of the model is in 4 bits"):
         choose_weights(model, settings(method="qlora"))
+
+
+def test_qlora_takes_adapters_of_a_base_in_4_bits(base):
+    model, _ = checkpoint.load(base, four_bit=True)
+
+    weights = choose_weights(model, settings(method="qlora"))
+
+    assert {"vlm", "expert"} == towers(weights)
+    assert all("lora_" in name for name in weights)
+    assert {torch.float32} == {weight.dtype for weight in weights.values()}
+
+
+def test_action_projections_are_adapted_by_name(model):
+    weights = choose_weights(model, settings(lora={"rank": 4, "action_projections": "all-linear"}))
+
+    places = {name.split(".lora_")[0] for name in weights if name.startswith("action")}
+    linears = {
+        name for name, module in model.named_modules() if name.startswith("action") and hasattr(module, "lora_A")
+    }
+    assert places == linears == {f"action_in_proj.encoder.trunk.{n}" for n in (0, 3, 6, 9, 12)} | {"action_out_proj"}
+
+
+@pytest.mark.parametrize("variant", ["rslora", "dora"])
+def test_a_variant_is_adapted_as_planned(model, variant):
+    weights = choose_weights(model, settings(lora={"rank": 4, "variant": variant}))
+
+    assert any("magnitude" in name for name in weights) is (variant == "dora")
 
 
 @pytest.mark.parametrize(
