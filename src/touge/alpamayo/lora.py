@@ -21,7 +21,7 @@ from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model,
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from touge.alpamayo.config import read_json
 from touge.alpamayo.prompt import prompt_hash
@@ -29,7 +29,8 @@ from touge.contract.errors import CheckpointError, RecipeError
 
 WEIGHTS = "adapter_model.safetensors"
 SIDECAR = "touge.json"
-_PREFIX = "base_model.model."
+#: Before each name in PEFT's file.
+PREFIX = "base_model.model."
 
 #: Attention and MLP of a decoder layer: what `all-linear` means.
 DECODER_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -169,7 +170,7 @@ def save_adapter(model: nn.Module, adapter: Adapter, folder: Path, *, base_diges
     folder.mkdir(parents=True, exist_ok=True)
     _config(adapter).save_pretrained(str(folder))
     state = get_peft_model_state_dict(model)
-    save_file({f"{_PREFIX}{name}": t.detach().cpu().contiguous() for name, t in state.items()}, folder / WEIGHTS)
+    save_file({f"{PREFIX}{name}": t.detach().cpu().contiguous() for name, t in state.items()}, folder / WEIGHTS)
     sidecar = {"schema": "touge.adapter/1", "base": base_digest, "prompt": prompt_hash(), "adapter": asdict(adapter)}
     (folder / SIDECAR).write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
 
@@ -182,15 +183,39 @@ def load_adapter(model: nn.Module, folder: Path, *, base_digest: str) -> Adapter
     """
     adapter, state = read_sidecar(folder, base_digest), _read_weights(folder)
     inject(model, adapter)
-    expected = {name: tensor.shape for name, tensor in get_peft_model_state_dict(model).items()}
-    found = {name: tensor.shape for name, tensor in state.items()}
+    check_fit(model, {name: tuple(tensor.shape) for name, tensor in state.items()}, folder)
+    with torch.no_grad():
+        set_peft_model_state_dict(model, state)
+    return adapter
+
+
+def check_fit(model: nn.Module, found: Mapping[str, tuple[int, ...]], folder: Path) -> None:
+    """Compare saved adapters, shapes by name, with those that were injected into a model.
+
+    Raises:
+        CheckpointError: With the first names that differ.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in get_peft_model_state_dict(model).items()}
     if different := sorted(dict(expected.items() ^ found.items())):
         raise CheckpointError(
             f"{folder} does not fit the model: {', '.join(different[:8])}. Use the base it belongs to"
         )
-    with torch.no_grad():
-        set_peft_model_state_dict(model, state)
-    return adapter
+
+
+def merged(weight: Tensor, adapter: Adapter, a: Tensor, b: Tensor, magnitude: Tensor | None = None) -> Tensor:
+    """Return the weight that computes what a linear and its adapter do together, rounded once.
+
+    Args:
+        weight: [m, n], of the base.
+        adapter: How it was made.
+        a: [rank, n].
+        b: [m, rank].
+        magnitude: [m], where it is trained apart: the norms of the merged rows (arXiv 2402.09353, equation 5).
+    """
+    total = weight.float() + adapter.scaling * (b.float() @ a.float())
+    if magnitude is not None:
+        total *= (magnitude.float() / torch.linalg.norm(total, dim=1))[:, None]
+    return total.to(weight.dtype)
 
 
 def read_sidecar(folder: Path, base_digest: str) -> Adapter:
@@ -211,9 +236,9 @@ def read_sidecar(folder: Path, base_digest: str) -> Adapter:
         raise CheckpointError(f"{folder / SIDECAR} describes no adapter of ours ({error}); fetch it again") from error
 
 
-def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+def _read_weights(folder: Path) -> dict[str, Tensor]:
     try:
-        return {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
+        return {name.removeprefix(PREFIX): tensor for name, tensor in load_file(folder / WEIGHTS).items()}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder / WEIGHTS} is missing or damaged ({error}); fetch the adapter again") from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -57,14 +57,19 @@ class Shards:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Read the headers of a checkpoint's files, one or several with an index.
+        """Read the headers of a checkpoint's files, one or several with an index; raises as `of` does."""
+        return cls.of(weight_files(folder))
+
+    @classmethod
+    def of(cls, paths: Iterable[Path]) -> Self:
+        """Read the headers of files.
 
         Raises:
             CheckpointError: If a file is missing, truncated or holds what another one holds, too.
         """
         specs: dict[str, Spec] = {}
         files: dict[str, Path] = {}
-        for path in weight_files(folder):
+        for path in paths:
             found = _read_header(path)
             if twice := sorted(specs.keys() & found.keys()):
                 raise CheckpointError(f"{path} and {files[twice[0]]} both hold {twice[0]}; fetch the checkpoint again")
@@ -108,21 +113,18 @@ def write_shards(
         limit: Bytes of one file; a larger tensor has a file of its own.
     """
     parts = split(specs, limit)
-    names = (
-        [WEIGHTS]
-        if len(parts) == 1
-        else [f"model-{i + 1:05}-of-{len(parts):05}.safetensors" for i in range(len(parts))]
-    )
+    count = len(parts)
+    names = [f"model-{i:05}-of-{count:05}.safetensors" for i in range(1, count + 1)] if count > 1 else [WEIGHTS]
+    complete = [*names, INDEX] if count > 1 else names
     try:
         for name, part in zip(names, parts, strict=True):
             _write_file(_partial(folder / name), part, read)
-        if len(parts) > 1:
+        if count > 1:
             _partial(folder / INDEX).write_text(_index(names, parts), encoding="utf-8")
-            names.append(INDEX)
-        for name in names:
+        for name in complete:
             _partial(folder / name).replace(folder / name)
     finally:
-        for name in names:
+        for name in complete:
             _partial(folder / name).unlink(missing_ok=True)
 
 
@@ -158,7 +160,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing; {INDEX} names it. Fetch the checkpoint again") from error
+        raise CheckpointError(f"{path} is missing, but should be there; fetch it again") from error
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged or truncated ({error}); fetch the checkpoint again") from error
 

@@ -1,5 +1,7 @@
 """A tiny model with random weights, its tokenizer, and windows on a bend."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -52,3 +54,9 @@ def _window(number, curvature=0.004, text=TEXTS[0]):
 def window():
     """Make a window by number, curvature and text."""
     return _window
+
+
+@pytest.fixture(params=["a", "b"])
+def golden_case(request):
+    """A checkpoint that the reference code wrote, with and without its buffers."""
+    return Path(__file__).parents[2] / "golden_model" / "cases" / request.param

@@ -133,7 +133,7 @@ def test_a_missing_file_is_refused(tmp_path):
     write(tmp_path, limit=16)
     (tmp_path / "model-00002-of-00003.safetensors").unlink()
 
-    with pytest.raises(CheckpointError, match=r"model-00002-of-00003.*is missing; .*index"):
+    with pytest.raises(CheckpointError, match=r"model-00002-of-00003.*is missing, .*fetch"):
         Shards.open(tmp_path)
 
 
