@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from touge.alpamayo.config import ActionProjectionConfig
-from touge.alpamayo.exact import KeepsFloat32
+from touge.alpamayo.exact import KeepsFloat32, real_device
 
 
 class ActionProjection(nn.Module):
@@ -52,7 +52,7 @@ class _Fourier(KeepsFloat32):
 
     def __init__(self, features: int, max_freq: float, dtype: torch.dtype) -> None:
         super().__init__()
-        freqs = torch.logspace(0, math.log10(max_freq), steps=features // 2, dtype=dtype, device="cpu")
+        freqs = torch.logspace(0, math.log10(max_freq), steps=features // 2, dtype=dtype, device=real_device())
         self.register_buffer("freqs", freqs.float()[None])
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from touge.alpamayo.config import ActionSpaceConfig
-from touge.alpamayo.exact import KeepsFloat32
+from touge.alpamayo.exact import KeepsFloat32, real_device
 
 
 class ActionSpace(KeepsFloat32):
@@ -35,7 +35,7 @@ class ActionSpace(KeepsFloat32):
         super().__init__()
         self.config = config
         for name in ("accel_mean", "accel_std", "curvature_mean", "curvature_std"):
-            self.register_buffer(name, torch.tensor(getattr(config, name), dtype=dtype, device="cpu").float())
+            self.register_buffer(name, torch.tensor(getattr(config, name), dtype=dtype, device=real_device()).float())
 
     @torch.no_grad()
     def to_action(self, history_xy: Tensor, history_yaw: Tensor, future_xy: Tensor, future_yaw: Tensor) -> Tensor:

@@ -13,6 +13,12 @@ import torch
 from torch import Tensor, nn
 
 
+def real_device() -> torch.device:
+    """Return the default device, but the CPU where models are built without memory: no file fills what is exact."""
+    device = torch.get_default_device()
+    return torch.device("cpu") if device.type == "meta" else device
+
+
 class KeepsFloat32(nn.Module):
     """Follows moves between devices, refuses changes of type, for its buffers and those below it."""
 
@@ -32,11 +38,14 @@ class ExactRotary(KeepsFloat32):
     """A rotary embedding of transformers whose frequencies stay exact.
 
     No checkpoint carries them: they are formed anew, also where the rest of the model is built on the meta device.
+
+    Args:
+        inner: The embedding that is replaced by its like.
     """
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        with torch.device("cpu"):
+        with real_device():
             self.inner: nn.Module = type(inner)(inner.config)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
