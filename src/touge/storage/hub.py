@@ -7,6 +7,8 @@ pinned commit needs neither the library nor the network. Code in a repository is
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -14,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from touge.contract.errors import DataError, InfrastructureError, SettingsError
+from touge.contract.errors import CheckpointError, DataError, InfrastructureError, SettingsError
+from touge.storage.hashes import memory_file, remembered
 from touge.storage.local import explained
 
 _ADDRESS = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)@(?P<revision>[^@]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHA256_LENGTH = 64
 #: Which files are weights.
 WEIGHTS = "*.safetensors"
 #: Configuration, tokenizer and image processor; never code.
@@ -64,11 +69,14 @@ class HubModel:
     def download(self, cache: Path, *, weights: bool = True) -> Path:
         """Return a folder with the files of a pinned model; those of the hub's own cache are not fetched again.
 
+        Each is streamed to the disk, and its content compared with the hash by which the hub names it.
+
         Args:
             cache: Where to keep them if the hub's own cache (HF_HOME) cannot be written.
             weights: Whether the weights are needed, or only configuration, tokenizer and image processor.
 
         Raises:
+            CheckpointError: If a file is not what the hub has under its name.
             TougeError: As `pinned` does.
         """
         with _explained(self.uri):
@@ -84,7 +92,34 @@ class HubModel:
                 allow_patterns=[*_FILES, *([WEIGHTS] if weights else [])],
                 endpoint=_endpoint(),
             )
+        _check_content(Path(folder), cache)
         return Path(folder)
+
+
+def _check_content(folder: Path, cache: Path) -> None:
+    """Compare the files of a snapshot, links to blobs, with the hashes that these are named by.
+
+    Large ones (LFS) are named by their sha256, others by git's sha1; some mirrors name them otherwise.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".lock").open("w") as lock, remembered(memory_file()) as hashes:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process hashes, its peers remember
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            blob = path.resolve()
+            if not _HASH.fullmatch(blob.name):
+                continue
+            found = hashes.sha256(blob) if len(blob.name) == _SHA256_LENGTH else _git_sha1(blob)
+            if found != blob.name:
+                raise CheckpointError(
+                    f"{path} is damaged: the hash of its content is {found[:12]}…, expected {blob.name[:12]}…. "
+                    f"Remove {blob} and submit again"
+                )
+
+
+def _git_sha1(path: Path) -> str:
+    """Return git's name of a file's content."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _endpoint() -> str | None:

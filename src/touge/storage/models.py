@@ -6,7 +6,7 @@ import fcntl
 from fnmatch import fnmatch
 from pathlib import Path
 
-from touge.contract.errors import CheckpointError
+from touge.contract.errors import CheckpointError, InfrastructureError
 from touge.contract.plan import ResolvedModel
 from touge.storage import open_store
 from touge.storage.hub import WEIGHTS, HubModel
@@ -55,5 +55,7 @@ def _copied(uri: str, folder: Path, *, weights: bool) -> Path:
             with store.open(info.key) as stream, partial.open("wb") as out:
                 while chunk := stream.read(_CHUNK):
                     out.write(chunk)
+            if (size := partial.stat().st_size) != info.size:
+                raise InfrastructureError(f"{uri}/{info.key} broke off after {size} of {info.size} bytes; try again")
             partial.replace(target)
     return folder

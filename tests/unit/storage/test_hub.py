@@ -6,7 +6,7 @@ import sys
 import pytest
 from hub_server import COMMIT, HubServer
 
-from touge.contract.errors import DataError, InfrastructureError, SettingsError
+from touge.contract.errors import CheckpointError, DataError, InfrastructureError, SettingsError
 from touge.contract.plan import ResolvedModel
 from touge.storage.hub import HubModel
 from touge.storage.inventory import resolve_model
@@ -88,6 +88,23 @@ def test_what_is_in_the_cache_is_not_fetched_again(serve, tmp_path):
     HubModel(NAME, COMMIT).download(tmp_path)
 
     assert not [path for path in server.requests if "/resolve/" in path]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_file_whose_content_is_not_what_its_hash_says_is_refused(serve, tmp_path, name):
+    serve(served={name: FILES[name][::-1]})
+
+    with pytest.raises(CheckpointError, match=rf"{name} is damaged.*Remove .*blobs/[0-9a-f]+ and submit again"):
+        HubModel(NAME, COMMIT).download(tmp_path)
+
+
+def test_a_file_that_is_damaged_in_the_cache_is_refused(serve, tmp_path):
+    serve()
+    folder = HubModel(NAME, COMMIT).download(tmp_path)
+    (folder / "model.safetensors").resolve().write_bytes(b"WEIGHTS")
+
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged"):
+        HubModel(NAME, COMMIT).download(tmp_path)
 
 
 def test_a_gated_model_names_the_token(serve, tmp_path):
