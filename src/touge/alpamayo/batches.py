@@ -22,7 +22,7 @@ from touge.alpamayo.batch import Batch
 from touge.alpamayo.config import AlpamayoConfig
 from touge.alpamayo.images import Frame, PatchGrid, patches
 from touge.alpamayo.positions import rope_positions
-from touge.alpamayo.prompt import Prompt
+from touge.alpamayo.prompt import Prompt, labels_of
 from touge.alpamayo.trajectory_tokens import future_bins, history_bins
 from touge.alpamayo.vocabulary import Vocabulary
 from touge.contract.errors import DataError
@@ -40,6 +40,7 @@ class Window:
         history: [16, 4] x, y, z, yaw in the ego frame at t0, metres and radians.
         future: [64, 3] x, y, yaw; None where only a rollout is wanted.
         reasoning: What the driver says; None where only a rollout is wanted.
+        cameras: Whose frames these are, in their order; needed where the prompt names them.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Window:
     history: Floats
     future: Floats | None = None
     reasoning: str | None = None
+    cameras: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ class Encoder:
         past = (
             history_bins(history[..., :3], self.config.history_tokens) + words.trajectory_start + words.history_offset
         )
-        question = self._prompt.question(self.grid.tokens(grid), past[0].tolist())
+        announced = labels_of(self.config.family, window.cameras, len(grid))
+        question = self._prompt.question(self.grid.tokens(grid), announced, past[0].tolist())
         ids = torch.tensor(question + answer)
         columns = torch.arange(len(ids))
         labels = (columns >= len(question) - 1) & bool(answer)

@@ -14,7 +14,9 @@ from typing import Any, Self
 
 from touge.contract.errors import CheckpointError
 
-MODEL_TYPE = "alpamayo_r1"
+#: Values of `model_type`: the same model, but for names of unused tokens and words around the images.
+R1, V1_5 = "alpamayo_r1", "alpamayo1_5"
+FAMILIES = (R1, V1_5)
 
 Json = dict[str, Any]
 
@@ -101,11 +103,13 @@ class AlpamayoConfig:
     """Everything that fixes the architecture, parsed and checked.
 
     Attributes:
+        family: One of `FAMILIES`.
         backbone: Qwen3-VL configuration as in its own `config.json` (`text_config`, `vision_config`, token ids).
         expert_overrides: What the expert's text configuration changes of the backbone's.
         raw: The document itself, written back unchanged when a checkpoint is saved.
     """
 
+    family: str
     backbone: Json
     expert_overrides: Json
     action_space: ActionSpaceConfig
@@ -148,7 +152,7 @@ class AlpamayoConfig:
             problems.append(f"the backbone's configuration is not inline; give the folder of {name!r} as `backbone`")
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
-            advice = "Let the recipe's `base` be an Alpamayo-R1 checkpoint"
+            advice = "Let the recipe's `base` be a checkpoint of Alpamayo-R1 or 1.5"
             raise CheckpointError(f"{source} does not describe a model of ours:\n{listed}\n{advice}")
         return cls(
             **parts,
@@ -207,6 +211,7 @@ _PARTS: Mapping[str, tuple[str, type]] = {
 }
 
 _SCALARS: Mapping[str, tuple[str, Any, Any]] = {
+    "family": ("model_type", str, R1),
     "expert_overrides": ("expert_cfg", dict, {}),
     "trajectory_vocabulary": ("traj_vocab_size", int, None),
     "tokens_per_history": ("tokens_per_history_traj", int, None),
@@ -244,8 +249,8 @@ def _part(document: Json, key: str, kind: type, problems: list[str]) -> Any:
 
 def _contradictions(document: Json) -> list[str]:
     problems = []
-    if (model_type := document.get("model_type")) != MODEL_TYPE:
-        problems.append(f"`model_type` is {model_type!r}, expected {MODEL_TYPE!r}")
+    if (model_type := document.get("model_type")) not in FAMILIES:
+        problems.append(f"`model_type` is {model_type!r}, expected {' or '.join(map(repr, FAMILIES))}")
     output = str(document.get("action_out_proj_cfg", {}).get("_target_", ""))
     if output.rsplit(".", 1)[-1] != "Linear":
         problems.append(f"`action_out_proj_cfg._target_` names {output!r}; known here is 'Linear'")

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from touge.alpamayo.config import read_json
+from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.prompt import prompt_hash
 from touge.contract.errors import CheckpointError, RecipeError
 
@@ -165,23 +166,24 @@ def adapters_disabled(model: nn.Module) -> Iterator[None]:
             layer.enable_adapters(True)
 
 
-def save_adapter(model: nn.Module, adapter: Adapter, folder: Path, *, base_digest: str) -> None:
+def save_adapter(model: AlpamayoR1, adapter: Adapter, folder: Path, *, base_digest: str) -> None:
     """Write PEFT's two files and the sidecar."""
     folder.mkdir(parents=True, exist_ok=True)
     _config(adapter).save_pretrained(str(folder))
     state = get_peft_model_state_dict(model)
     save_file({f"{PREFIX}{name}": t.detach().cpu().contiguous() for name, t in state.items()}, folder / WEIGHTS)
-    sidecar = {"schema": "touge.adapter/1", "base": base_digest, "prompt": prompt_hash(), "adapter": asdict(adapter)}
+    prompt = prompt_hash(model.config.family)
+    sidecar = {"schema": "touge.adapter/1", "base": base_digest, "prompt": prompt, "adapter": asdict(adapter)}
     (folder / SIDECAR).write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
 
 
-def load_adapter(model: nn.Module, folder: Path, *, base_digest: str) -> Adapter:
+def load_adapter(model: AlpamayoR1, folder: Path, *, base_digest: str) -> Adapter:
     """Add saved adapters in place.
 
     Raises:
         CheckpointError: If they belong to another base or another prompt, are damaged, or do not fit the model.
     """
-    adapter, state = read_sidecar(folder, base_digest), _read_weights(folder)
+    adapter, state = read_sidecar(folder, base_digest, model.config.family), _read_weights(folder)
     inject(model, adapter)
     check_fit(model, {name: tuple(tensor.shape) for name, tensor in state.items()}, folder)
     with torch.no_grad():
@@ -218,14 +220,19 @@ def merged(weight: Tensor, adapter: Adapter, a: Tensor, b: Tensor, magnitude: Te
     return total.to(weight.dtype)
 
 
-def read_sidecar(folder: Path, base_digest: str) -> Adapter:
+def read_sidecar(folder: Path, base_digest: str, family: str) -> Adapter:
     """Return how saved adapters were made.
+
+    Args:
+        folder: Of the adapters.
+        base_digest: Of the base that they are for, as a plan names it.
+        family: Of that base.
 
     Raises:
         CheckpointError: If they belong to another base or another prompt, or the sidecar is damaged.
     """
     sidecar = read_json(folder / SIDECAR)
-    for what, ours in {"base": base_digest, "prompt": prompt_hash()}.items():
+    for what, ours in {"base": base_digest, "prompt": prompt_hash(family)}.items():
         theirs = str(sidecar.get(what))
         if theirs != ours:
             raise CheckpointError(f"{folder} was trained on {what} {theirs[:12]}…, this is {ours[:12]}…")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from touge.alpamayo.config import R1
 from touge.alpamayo.vocabulary import Vocabulary
 from touge.contract.errors import DataError
 
@@ -20,14 +21,49 @@ INSTRUCTION = "output the chain-of-thought reasoning of the driving process, the
 OPENING = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
 ASKING = f"{INSTRUCTION}<|im_end|>\n<|im_start|>assistant\n"
 IMAGE = ("<|vision_start|>", "<|vision_end|>")
+#: What Alpamayo 1.5 calls the cameras, in the model's index order (reference repository NVlabs/alpamayo1.5).
+CAMERA_NAMES = {
+    "cross_left": "Front left camera",
+    "front_wide": "Front camera",
+    "cross_right": "Front right camera",
+    "rear_left": "Rear left camera",
+    "rear_tele": "Rear camera",
+    "rear_right": "Rear right camera",
+    "front_tele": "Front telephoto camera",
+}
 CLOSING = "<|im_end|>"
 
 Encode = Callable[[str], Sequence[int]]
 
 
-def prompt_hash() -> str:
+def prompt_hash(family: str = R1) -> str:
     """Return a hash of the prompt's fixed text: equal in training and evaluation, or the model is asked otherwise."""
-    return hashlib.sha256("\0".join([OPENING, *IMAGE, ASKING, CLOSING]).encode()).hexdigest()[:16]
+    labels = [] if family == R1 else labels_of(family, tuple(CAMERA_NAMES), len(CAMERA_NAMES))
+    return hashlib.sha256("\0".join([OPENING, *IMAGE, ASKING, CLOSING, *labels]).encode()).hexdigest()[:16]
+
+
+def labels_of(family: str, cameras: Sequence[str], images: int) -> list[str]:
+    """Return the words before each image: none, or with Alpamayo 1.5 the camera and the frame's number.
+
+    Args:
+        family: One of `config.FAMILIES`.
+        cameras: In the order of the images, equally many of each.
+        images: How many there are.
+
+    Raises:
+        DataError: If the cameras are needed and unknown.
+    """
+    if family == R1:
+        return [""] * images
+    if not cameras or images % len(cameras) or not CAMERA_NAMES.keys() >= set(cameras):
+        known = ", ".join(CAMERA_NAMES)
+        raise DataError(f"{images} images of the cameras {list(cameras)}; expected equally many of each, of {known}")
+    frames = images // len(cameras)
+    return [
+        f"{CAMERA_NAMES[camera]}: frame 0 " if frame == 0 else f"frame {frame} "
+        for camera in cameras
+        for frame in range(frames)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +92,17 @@ class Prompt:
             vocabulary, encode, tuple(encode(OPENING)), (before, after), tuple(encode(ASKING)), tuple(encode(CLOSING))
         )
 
-    def question(self, image_tokens: Sequence[int], history: Sequence[int]) -> list[int]:
+    def question(self, image_tokens: Sequence[int], labels: Sequence[str], history: Sequence[int]) -> list[int]:
         """Return the ids up to and including `<|cot_start|>`.
 
         Args:
             image_tokens: How many placeholders each image takes.
+            labels: Words before each image.
             history: Ids of the history tokens.
         """
         words, ids, (before, after) = self.vocabulary, list(self.opening), self.image
-        for count in image_tokens:
-            ids += [*before, *[words.image] * count, *after]
+        for count, label in zip(image_tokens, labels, strict=True):
+            ids += [*self.encode(label), *before, *[words.image] * count, *after]
         return [*ids, words.history_start, *history, words.history_end, *self.asking, words.cot_start]
 
     def answer(self, reasoning: str, future: Sequence[int]) -> list[int]:

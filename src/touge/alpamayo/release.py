@@ -60,12 +60,18 @@ def merge(
         SettingsError: If `out` is there.
     """
     digest = base_digest or identity(base)
-    made, weights = lora.read_sidecar(adapter, digest), Shards.open(base)
-    stored = Shards.of([adapter / lora.WEIGHTS])
+    weights, stored = Shards.open(base), Shards.of([adapter / lora.WEIGHTS])
     model = _skeleton(base, backbone, weights)
+    made = lora.read_sidecar(adapter, digest, model.config.family)
     lora.inject(model, made)
     lora.check_fit(model, {n.removeprefix(lora.PREFIX): spec.shape for n, spec in stored.specs.items()}, adapter)
-    origin = {"made": "merge", "base": digest, "adapter": checkpoint.digest(adapter), "settings": asdict(made)}
+    origin = {
+        "made": "merge",
+        "base": digest,
+        "adapter": checkpoint.digest(adapter),
+        "prompt": prompt_hash(model.config.family),
+        "settings": asdict(made),
+    }
     with _new(out, origin) as folder:
         _copy_others(base, folder)
         write_shards(folder, weights.specs, partial(_merged, weights, stored, made), limit=limit)
@@ -93,7 +99,8 @@ def export_checkpoint(source: Path, out: Path, *, backbone: Path | None = None, 
     dtype = checkpoint.stated_dtype(model.config)
     parameters = {name for name, _ in model.named_parameters()}
     specs = {n: replace(spec, dtype=dtype) if n in parameters else spec for n, spec in weights.specs.items()}
-    with _new(out, {"made": "export", "source": identity(source)}) as folder:
+    origin = {"made": "export", "source": identity(source), "prompt": prompt_hash(model.config.family)}
+    with _new(out, origin) as folder:
         _copy_others(source, folder, without=(TOKENIZER,))
         write_shards(folder, specs, weights.read, limit=limit)
     return _described(out)
@@ -159,7 +166,7 @@ def _new(out: Path, origin: Json) -> Iterator[Path]:
     folder.mkdir(parents=True)
     try:
         yield folder
-        provenance = {"schema": "touge.model/1", "prompt": prompt_hash()} | origin
+        provenance = {"schema": "touge.model/1"} | origin
         (folder / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
         folder.rename(out)
     finally:

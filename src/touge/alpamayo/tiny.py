@@ -7,10 +7,9 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from touge.alpamayo.config import R1
 from touge.alpamayo.tokenizer import extend
 from touge.alpamayo.vocabulary import SPECIAL_NAMES
-
-_REFERENCE = "alpamayo_r1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +40,23 @@ class TinySizes:
     flow_steps: int = 1
 
 
-def tiny_document(tokenizer: Tokenizer, sizes: TinySizes) -> dict[str, Any]:
+def tiny_document(tokenizer: Tokenizer, sizes: TinySizes, family: str = R1) -> dict[str, Any]:
     """Return `config.json` of a tiny model; the tokenizer is extended by its trajectory vocabulary.
 
     Args:
         tokenizer: As `train_tiny_tokenizer` returns it, not extended.
         sizes: Widths, depths and bins.
+        family: One of `config.FAMILIES`.
     """
     start = tokenizer.get_vocab_size()
     vocabulary = sizes.future_bins + sizes.history_bins
-    extend(tokenizer, vocabulary)
+    extend(tokenizer, vocabulary, family)
     first = start + vocabulary
     ids = {name: first + index for index, name in enumerate(SPECIAL_NAMES)}
     roles = ("history", "future", "history_start", "future_start", "history_end", "future_end")
     space = _action_space(sizes)
     return {
-        "model_type": _REFERENCE,
+        "model_type": family,
         "model_dtype": "float32",
         "vlm_config": _backbone(tokenizer, sizes),
         "vocab_size": tokenizer.get_vocab_size(),

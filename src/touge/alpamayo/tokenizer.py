@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from touge.alpamayo.config import AlpamayoConfig
-from touge.alpamayo.vocabulary import SPECIAL_NAMES, special_token, trajectory_token
+from touge.alpamayo.config import R1, AlpamayoConfig
+from touge.alpamayo.vocabulary import special_names, special_token, trajectory_token
 from touge.contract.errors import CheckpointError
 
 FILE = "tokenizer.json"
@@ -44,10 +44,10 @@ def train_tiny_tokenizer(texts: Iterable[str], size: int = 512) -> Tokenizer:
     return tokenizer
 
 
-def extend(tokenizer: Tokenizer, trajectory_vocabulary: int) -> Tokenizer:
+def extend(tokenizer: Tokenizer, trajectory_vocabulary: int, family: str = R1) -> Tokenizer:
     """Add the trajectory tokens and the special tokens, in the release's order."""
     names = [trajectory_token(index) for index in range(trajectory_vocabulary)]
-    names += [special_token(name) for name in SPECIAL_NAMES]
+    names += [special_token(name) for name in special_names(family)]
     tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
     return tokenizer
 
@@ -68,7 +68,7 @@ def load_tokenizer(folder: Path, config: AlpamayoConfig) -> Tokenizer:
     except Exception as error:  # the library raises nothing more special
         raise CheckpointError(f"{path} is no tokenizer ({error}); fetch it again") from error
     if tokenizer.token_to_id(trajectory_token(0)) is None:
-        extend(tokenizer, config.trajectory_vocabulary)
+        extend(tokenizer, config.trajectory_vocabulary, config.family)
     expected = {
         trajectory_token(0): config.trajectory_start,
         special_token("prompt_start"): config.trajectory_start + config.trajectory_vocabulary,

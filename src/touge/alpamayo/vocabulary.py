@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.config import R1, AlpamayoConfig
 from touge.contract.errors import CheckpointError
 
 #: In the release's order. `<|image_pad|>` adds no id where the backbone's vocabulary already has it.
@@ -23,6 +23,19 @@ SPECIAL_NAMES = (
     "route_start", "route_pad", "route_end",
     "question_start", "question_end", "answer_start", "answer_end",
 )  # fmt: skip
+
+#: Names that Alpamayo 1.5 has taken back; their ids stay (reference repository NVlabs/alpamayo1.5).
+_PADDING = (
+    "image_pre_tkn", "traj_history_pre_tkn", "meta_action_start", "meta_action_end", "traj_future_pre_tkn",
+    "vectorized_wm", "vectorized_wm_start", "vectorized_wm_end", "vectorized_wm_pre_tkn",
+)  # fmt: skip
+
+
+def special_names(family: str) -> tuple[str, ...]:
+    """Return the names of a family's special tokens, in the order of their ids."""
+    if family == R1:
+        return SPECIAL_NAMES
+    return tuple(f"_padding_{_PADDING.index(name)}" if name in _PADDING else name for name in SPECIAL_NAMES)
 
 
 def trajectory_token(index: int) -> str:

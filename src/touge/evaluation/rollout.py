@@ -29,6 +29,7 @@ from touge.alpamayo.prompt import prompt_hash
 from touge.alpamayo.rollout import Drawn, Sampling, drive, rollout
 from touge.contract.errors import GpuMemoryError
 from touge.contract.prediction import Prediction, Rollout
+from touge.contract.recipe import CAMERAS
 from touge.contract.sample import Sample
 from touge.evaluation.likelihood import Likelihood
 from touge.language.swap import swap_directions
@@ -154,7 +155,7 @@ def roll_out(
     said: dict[str, tuple[Prediction, ...]] = {}
     swaps: dict[str, tuple[Prediction, ...]] = {}
     nll: dict[str, list[tuple[float, int]]] = {}
-    facts: dict[str, Any] = _facts(sampling)
+    facts: dict[str, Any] = _facts(sampling, AlpamayoConfig.read(folders.base, backbone=folders.backbone).family)
     for name, speaker in speakers(folders):
         windows = (window(sample, frames) for sample in samples)
         said[name] = tuple(_counted(speaker.predict(windows, sampling), done, len(samples) * len(said)))
@@ -219,7 +220,8 @@ def _likelihoods(
 def window(sample: Sample, frames: Frames, reasoning: str | None = None) -> Window:
     """Return a sample as the model takes it, in training form where it is given what to say."""
     history, future = np.array(sample.history), np.array(sample.future)
-    return Window(sample.id, frames(sample), history, None if reasoning is None else future, reasoning)
+    cameras = tuple(camera for camera in CAMERAS if sample.images.get(camera))
+    return Window(sample.id, frames(sample), history, None if reasoning is None else future, reasoning, cameras)
 
 
 def _swapped(samples: Sequence[Sample], said: Sequence[Prediction], frames: Frames) -> Iterator[Window]:
@@ -255,9 +257,9 @@ def _named_memory() -> Iterator[None]:
         ) from error
 
 
-def _facts(sampling: Sampling) -> dict[str, Any]:
+def _facts(sampling: Sampling, family: str) -> dict[str, Any]:
     versions = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
-    return {"sampling": asdict(sampling), "prompt": prompt_hash(), "versions": versions}
+    return {"sampling": asdict(sampling), "prompt": prompt_hash(family), "versions": versions}
 
 
 def _device(device: torch.device) -> str:

@@ -223,7 +223,7 @@ class _Training:
             trained_parameters=sum(p.numel() for p in state.weights.values()),
             parameters=sum(map(parameter_count, model.parameters())),
             samples=len(inputs.samples.rows),
-            prompt=prompt_hash(),
+            prompt=prompt_hash(model.config.family),
             device=str(self.ranks.device),
             ranks=self.ranks.count,
         )
@@ -263,7 +263,7 @@ class _Training:
             "method": self.settings.method,
             "model": CHECKPOINT if self.settings.method == "full" else ADAPTER,
             "base": self.context.plan.base.digest,
-            "prompt": prompt_hash(),
+            "prompt": prompt_hash(model.config.family),
             "steps": state.step,
             "samples": {
                 "train": len(rows),
