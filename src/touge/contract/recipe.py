@@ -239,6 +239,30 @@ class Loss(Document):
         return self
 
 
+class Optimiser(Document):
+    """How AdamW keeps its two moments of each weight."""
+
+    states: Literal["float32", "bfloat16", "8bit"] | None = Field(
+        None, description="null: 8bit beside bfloat16 weights, float32 beside float32 ones; vectors are always float32"
+    )
+
+
+class LearningRates(Document):
+    """Peak rates of single towers, where they are not `learning_rate`."""
+
+    language_model: Positive | None = None
+    vision: Positive | None = None
+    expert: Positive | None = Field(None, description="with its action projections")
+
+
+class Insulation(Document):
+    """What the flow loss may teach the language model (knowledge insulation, arXiv 2505.23705)."""
+
+    reach: Fraction = Field(
+        0.0, description="share of the flow loss's gradient that reaches it; 0 cuts it off as the reference does"
+    )
+
+
 class Train(Document):
     """Samples to an adapter or a checkpoint."""
 
@@ -250,6 +274,14 @@ class Train(Document):
     batch_size: Count = Field(1, description="samples a process and micro-step")
     gradient_accumulation: Count = 1
     learning_rate: Positive = 1e-4
+    learning_rates: LearningRates = LearningRates()
+    optimiser: Optimiser = Optimiser()
+    insulation: Insulation = Insulation()
+    sharded: bool | None = Field(
+        None,
+        description="whether processes split weights, gradients and moments (FSDP2) or each holds all; "
+        "null: they split them where all weights are trained",
+    )
     warmup_steps: Annotated[int, Field(ge=0)] = 20
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     gradient_clip: Positive = 1.0

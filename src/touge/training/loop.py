@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from touge.contract.errors import Interrupted, TougeError
 from touge.contract.progress import Progress
-from touge.contract.recipe import Loss, Train
+from touge.contract.recipe import Train
 from touge.training.draws import unsigned
 from touge.training.feed import Feed, StepInput
 from touge.training.guards import check_gradients
 from touge.training.metrics import MetricsRow
-from touge.training.optimiser import learning_rate, set_learning_rate
+from touge.training.optimiser import clip, learning_rate, total_norm
 from touge.training.ranks import Ranks
 from touge.training.state import State
 from touge.training.step import Totals, train_step
@@ -89,25 +89,21 @@ class Loop:
         """Do one optimiser step and return how it went."""
         state, settings, began = self.state, self.settings, self.outside.clock()
         torch.manual_seed(_seed(settings.seed, given.step, self.ranks.index))
-        rate = learning_rate(
-            given.step, peak=settings.learning_rate, warmup=settings.warmup_steps, steps=settings.steps
-        )
-        set_learning_rate(state.optimiser, rate)
+        state.optimiser.schedule(given.step, settings)
         sums = self.ranks.add(self._accumulate(given, totals)).tolist()
-        norm = nn.utils.get_total_norm([w.grad for w in state.weights.values() if w.grad is not None])
+        gradients = [weight.grad for weight in state.weights.values() if weight.grad is not None]
+        norm = total_norm(gradients, self.ranks.add)
         if not (math.isfinite(sums[0]) and math.isfinite(norm)):
             raise _not_finite(sums[0], float(norm), given.step, self.ranks.join(given.ids))
         self._look_at_gradients(begun=given.step > 0)
-        nn.utils.clip_grads_with_norm_(state.weights.values(), settings.gradient_clip, norm)
+        clip(gradients, settings.gradient_clip, norm)
         state.optimiser.step()
         state.optimiser.zero_grad(set_to_none=True)
         if state.average:
             state.average.update(state.weights)
         state.step = given.step + 1
         now = self.outside.clock()
-        row = _row(
-            given.step, sums, totals, settings.loss, rate=rate, norm=float(norm), now=now, seconds=(now - began) / 1e6
-        )
+        row = _row(given.step, sums, totals, settings, norm=float(norm), now=now, seconds=(now - began) / 1e6)
         state.rows.append(row)
         return row
 
@@ -154,10 +150,10 @@ def _not_finite(loss: float, norm: float, step: int, ids: Iterable[str]) -> Toug
 
 
 def _row(
-    step: int, sums: list[float], totals: Totals, weights: Loss, *, rate: float, norm: float, now: int, seconds: float
+    step: int, sums: list[float], totals: Totals, settings: Train, *, norm: float, now: int, seconds: float
 ) -> MetricsRow:
     loss, reasoning, tokens, flow, spoken = sums
-    others = totals.labels - spoken if weights.trajectory_tokens else 0  # else they may not have been read
+    others = totals.labels - spoken if settings.loss.trajectory_tokens else 0  # else they may not have been read
     return MetricsRow(
         step=step,
         time_us=now,
@@ -165,7 +161,9 @@ def _row(
         reasoning=reasoning / spoken if spoken else None,
         trajectory_tokens=tokens / others if others else None,
         trajectory=flow / totals.samples,
-        learning_rate=rate,
+        learning_rate=learning_rate(
+            step, peak=settings.learning_rate, warmup=settings.warmup_steps, steps=settings.steps
+        ),
         gradient_norm=norm,
         samples_per_second=totals.samples / max(seconds, 1e-6),
     )

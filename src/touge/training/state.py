@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from touge.contract.errors import CheckpointError
 from touge.contract.recipe import Train
 from touge.training.metrics import MetricsRow, read_rows, write_rows
-from touge.training.optimiser import Average, build_optimiser
+from touge.training.optimiser import AdamW, Average, build_optimiser
 
 WEIGHTS = "weights.safetensors"
 AVERAGE = "average.safetensors"
@@ -43,7 +43,7 @@ class State:
 
     step: int
     weights: dict[str, nn.Parameter]
-    optimiser: torch.optim.Optimizer
+    optimiser: AdamW
     average: Average | None
     rows: list[MetricsRow]
 
@@ -75,6 +75,7 @@ def restore_state(state: State, folder: Path, step: int) -> None:
             _fill(state.average.weights, load_file(folder / AVERAGE), step)
             state.average.updates = step
         state.optimiser.load_state_dict(torch.load(folder / OPTIMISER, map_location="cpu", weights_only=True))
+        state.optimiser.steps = step
         state.rows = read_rows(folder / METRICS)
     except _UNREADABLE as error:
         raise CheckpointError(
