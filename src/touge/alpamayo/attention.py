@@ -174,10 +174,12 @@ def attention(
     Returns:
         [B, Q, H, D] and None, for attention weights are never formed.
     """
+    heads, groups = query.shape[1], query.shape[1] // key.shape[1]
     if memory is not None:
         key, value = memory(key, value)
+        if memory.before is not None and attention_mask is not None and groups > 1:
+            query, attention_mask = _folded(query, attention_mask, groups)
     causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
-    groups = query.shape[1] // key.shape[1]
     output = nn.functional.scaled_dot_product_attention(
         query,
         key,
@@ -185,10 +187,18 @@ def attention(
         attn_mask=attention_mask,
         dropout_p=dropout,
         scale=scaling,
-        is_causal=causal and attention_mask is None and query.shape[2] > 1,
-        enable_gqa=groups > 1,
+        is_causal=causal and attention_mask is None,
+        enable_gqa=query.shape[1] > key.shape[1],
     )
-    return output.transpose(1, 2).contiguous(), None
+    return output.unflatten(2, (heads // query.shape[1], -1)).flatten(1, 2).transpose(1, 2).contiguous(), None
+
+
+def _folded(query: Tensor, mask: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """Return queries [B, H / groups, groups Q, D] and their mask: the heads that share keys as one head's queries.
+
+    Kernels that take a mask do not take grouped heads, and keys and values of a long prefix would be copied for each.
+    """
+    return query.unflatten(1, (-1, groups)).flatten(2, 3), mask.repeat(1, 1, groups, 1)
 
 
 def image_attention(

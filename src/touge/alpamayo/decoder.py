@@ -50,6 +50,8 @@ def decode(
     """
     rotary = text_model.rotary_emb(embeddings, positions)
     hidden = embeddings
+    if economy.compiled and torch.is_grad_enabled() and not hidden.requires_grad:
+        hidden = hidden.detach().requires_grad_()  # else the first layer would be compiled apart from all others
     for index, layer in enumerate(text_model.layers):
         run = _runner(economy, index)
         hidden, key, value = run(layer, hidden, rotary, mask, memory.before(index))

@@ -9,6 +9,7 @@ Shapes: B rows, L columns, P prefix columns, D draws, T = 64 steps, C language m
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,7 @@ from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from touge.alpamayo.action_projection import ActionProjection
 from touge.alpamayo.action_space import ActionSpace
+from touge.alpamayo.adapted import multiply_in_activations_type
 from touge.alpamayo.attention import ATTENTION, IMAGE_ATTENTION, Capture, Memory, Prefix
 from touge.alpamayo.batch import Batch, VisionFeatures
 from touge.alpamayo.config import AlpamayoConfig
@@ -25,6 +27,7 @@ from touge.alpamayo.economy import Economy
 from touge.alpamayo.exact import ExactRotary
 from touge.alpamayo.expert import Expert
 from touge.alpamayo.flow_matching import flow_loss, noisy_action
+from touge.alpamayo.host import Guest, settle
 from touge.alpamayo.layout import Layout
 from touge.alpamayo.patch_embedding import PatchEmbedding
 from touge.alpamayo.vocabulary import Vocabulary
@@ -80,6 +83,7 @@ class AlpamayoR1(nn.Module):
         super().__init__()
         self.config = config
         self.economy = Economy()
+        self._guest: Guest | None = None
         self.vocabulary = Vocabulary.of(config)
         self.vlm = _vision_language_model(config)
         self.expert = Expert(config)
@@ -87,6 +91,26 @@ class AlpamayoR1(nn.Module):
         self.action_in_proj = ActionProjection(config.action_projection, dims, self.expert.width, dtype)
         self.action_out_proj = nn.Linear(self.expert.width, dims)
         self.action_space = ActionSpace(config.action_space, dtype)
+
+    def economise(self, economy: Economy) -> None:
+        """Arrange to run so; once, with adapters in place and on the device.
+
+        Raises:
+            ValueError: If a part that is trained should live on the host.
+        """
+        text, visual = self.vlm.model.language_model, self.vlm.model.visual
+        if economy.words_on_host:
+            _check_frozen(text.embed_tokens, "words_on_host")
+            settle(text.embed_tokens.weight)
+        if economy.vision_on_host:
+            _check_frozen(visual, "vision_on_host")
+            self._guest = Guest(visual)
+        if economy.rounded_adapters:
+            multiply_in_activations_type(self)
+        if economy.compiled:
+            for layer in visual.blocks:
+                layer.compile()
+        self.economy = economy
 
     def losses(
         self, batch: Batch, noise: Tensor, time: Tensor, *, reach: float = 0.0, reference_masks: bool = False
@@ -123,7 +147,8 @@ class AlpamayoR1(nn.Module):
     def encode_images(self, pixels: Tensor, grid: Tensor) -> VisionFeatures:
         """Run the vision tower over pixels [patches, D] of images with grids [images, 3]."""
         visual = self.vlm.model.visual
-        output = visual(pixels.to(visual.patch_embed.proj.weight.dtype), grid_thw=grid)
+        with self._guest.visiting() if self._guest else contextlib.nullcontext():
+            output = visual(pixels.to(visual.patch_embed.proj.weight.dtype), grid_thw=grid)
         return VisionFeatures(output.pooler_output, tuple(output.deepstack_features))
 
     def _layout(self, batch: Batch) -> Layout:
@@ -146,7 +171,8 @@ class AlpamayoR1(nn.Module):
     def _embeddings(self, layout: Layout, vision: VisionFeatures) -> Tensor:
         """Return [B, L, C]: words from the table, images from the vision tower."""
         ids = layout.input_ids.flatten()
-        words = self.vlm.model.language_model.embed_tokens(ids[layout.words])
+        table = self.vlm.model.language_model.embed_tokens
+        words = table(ids[layout.words].to(table.weight.device)).to(ids.device)
         empty = words.new_empty(len(ids), words.shape[1])
         joined = empty.index_copy(0, layout.words, words).index_copy(0, layout.images, vision.embeddings.to(words.dtype))
         return joined.unflatten(0, layout.input_ids.shape)
@@ -189,6 +215,11 @@ class AlpamayoR1(nn.Module):
         """Return the negative log-likelihood of labelled tokens: logits of these rows alone are ever formed."""
         logits = self.vlm.lm_head(hidden.flatten(0, 1)[layout.learnt])
         return nn.functional.cross_entropy(logits.float(), layout.labels, reduction="none")
+
+
+def _check_frozen(module: nn.Module, setting: str) -> None:
+    if any(parameter.requires_grad for parameter in module.parameters()):
+        raise ValueError(f"{setting}: what is trained has to stay on the device")
 
 
 def _pixels(batch: Batch) -> Tensor:
