@@ -1,4 +1,4 @@
-"""Alpamayo-R1 at full size with random weights, made where it runs, and batches of the right shape; a tiny one alike."""
+"""Alpamayo-R1 at full size with random weights, made where it runs, and batches of its shape; a tiny one alike."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def build(sizes: Sizes, device: torch.device, dtype: torch.dtype) -> AlpamayoR1:
     return model.train()
 
 
-def batches(sizes: Sizes, model: AlpamayoR1, *, cameras: int, rows: int, count: int, answered: bool = True) -> list[Batch]:
+def batches(
+    sizes: Sizes, model: AlpamayoR1, *, cameras: int, rows: int, count: int, answered: bool = True
+) -> list[Batch]:
     """Return batches on the host, pinned where there is a GPU, with 14 to 26 words of reasoning a row."""
     dice = np.random.default_rng(0)
     return [

@@ -9,8 +9,9 @@ A product of [m, k] and [k, n] counts 2 m k n. For a sample of L tokens, P patch
 - expert: 2 D T x (weights of its layers), attention 4 D T (L + D T) x (width of all heads) a layer.
 
 Passes: the gradient of activations costs another pass of products, that of trained weights one more, and attention's
-backward 2.5 of its forward. Adapters (0.6 % at rank 16) are not counted, nor norms, rotary embeddings and losses. Layers
-computed again are not counted in `needed`, which is what the share of the measured rate refers to; they are in `done`.
+backward 2.5 of its forward. Adapters (0.6 % at rank 16) are not counted, nor norms, rotary embeddings and losses.
+Layers computed again are not counted in `needed`, which is what the share of the measured rate refers to; they are in
+`done`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,12 @@ def operations(
     attention = sum(2 * n * n for n in tokens) * sizes.heads * sizes.head_dim * sizes.layers
     logits = 2 * labels * sizes.hidden * sizes.vocabulary
     acting = [draws * _STEPS] * len(tokens)
-    expert = 2 * sum(acting) * sizes.layers * _layer_weights(sizes, sizes.expert_hidden, sizes.expert_mlp, sizes.expert_heads)
+    expert = (
+        2
+        * sum(acting)
+        * sizes.layers
+        * _layer_weights(sizes, sizes.expert_hidden, sizes.expert_mlp, sizes.expert_heads)
+    )
     looking = sum(4 * q * (n + q) for q, n in zip(acting, tokens, strict=True)) * sizes.expert_heads * sizes.head_dim
     products = (language + logits + expert) * (1 + backward) + 3.5 * (attention + looking * sizes.layers)
     vision, seeing = _vision(sizes, patches)

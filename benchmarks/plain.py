@@ -1,7 +1,7 @@
 """The same step and the same rollout as the reference computes them, for comparison; nothing of `touge` speeds them up.
 
-transformers' own forward with a cache, the loss over the logits of all tokens, PEFT's linears as they come, attention by
-transformers' `sdpa`, no compilation, no recomputation, one language model's pass a rollout.
+transformers' own forward with a cache, the loss over the logits of all tokens, PEFT's linears as they come, attention
+by transformers' `sdpa`, no compilation, no recomputation, one language model's pass a rollout.
 """
 
 from __future__ import annotations

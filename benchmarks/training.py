@@ -2,8 +2,8 @@
 
 Prints one JSON row: samples a second, GiB, TFLOP/s by the formula of `operations.py`, and their share of what a bf16
 product of 8192^3 reaches in the same process. `--baseline` times what the reference does (`plain.py`) before, in the
-same process; `--matrix FILE` runs all rows of the table, each in a process and a time limit of its own, and appends them
-to a file as they end: a row that fails says how, and the others go on.
+same process; `--matrix FILE` runs all rows of the table, each in a process and a time limit of its own, and appends
+them to a file as they end: a row that fails says how, and the others go on.
 
 `--with` and `--without` take compile, recompute, columns, adapters and host (words and vision tower in the host's
 memory): which of them a method and a cap start from is in `economy_of`.
@@ -27,13 +27,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import plain
 import torch
-from full_size import FULL, TINY, Sizes, batches, build
-from operations import operations
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+import plain
+from full_size import FULL, TINY, Sizes, batches, build
+from operations import operations
 from touge.alpamayo import lora
 from touge.alpamayo.batch import Batch
 from touge.alpamayo.economy import Economy
@@ -99,7 +99,7 @@ def _run_apart(options: list[str], limit: int) -> dict[str, Any]:
     if limit < _SHORTEST_S:
         return {"error": "not run: no time was left"}
     try:
-        done = subprocess.run(  # noqa: S603 - this script
+        done = subprocess.run(
             [sys.executable, __file__, *options], capture_output=True, text=True, timeout=limit, check=False
         )
     except subprocess.TimeoutExpired as error:
@@ -123,9 +123,7 @@ def measure_training(arguments: argparse.Namespace) -> dict[str, Any]:
     return row
 
 
-def _time_ours(
-    arguments: argparse.Namespace, sizes: Sizes, device: torch.device, rate_tflops: float
-) -> dict[str, Any]:
+def _time_ours(arguments: argparse.Namespace, sizes: Sizes, device: torch.device, rate_tflops: float) -> dict[str, Any]:
     economy = economy_of(arguments)
     model = build(sizes, device, _dtype(device))
     weights = trained(model, arguments.method)
@@ -257,7 +255,7 @@ def economy_of(arguments: argparse.Namespace) -> Economy:
     chosen |= ({"recompute"} if small or full else set()) | ({"host"} if small and not full else set())
     chosen = (chosen | set(arguments.also_with)) - set(arguments.without)
     return Economy(
-        compiled="compile" in chosen,
+        compiler="inductor" if "compile" in chosen else "",
         recompute=arguments.recompute if "recompute" in chosen else 0,
         columns=arguments.columns if "columns" in chosen else 0,
         rounded_adapters="adapters" in chosen,

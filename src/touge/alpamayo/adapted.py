@@ -1,8 +1,8 @@
 """Adapted linears that multiply in the type of their activations.
 
-PEFT casts activations to the adapters' float32 and multiplies there, which costs more than the frozen product it adds to:
-wide float32 copies, and no tensor cores. Here the small matrices are rounded instead, at every pass; they themselves,
-their gradients and the optimiser's states stay float32.
+PEFT casts activations to the adapters' float32 and multiplies there, which costs more than the frozen product it adds
+to: wide float32 copies, and no tensor cores. Here the small matrices are rounded instead, at every pass; they
+themselves, their gradients and the optimiser's states stay float32.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ class Capture:
         del layer
 
     def keep(self, layer: int, key: Tensor, value: Tensor) -> None:
-        """Keep them; see `Memory`."""
-        assert layer == len(self.layers)
+        """Keep them, layer by layer; see `Memory`."""
+        del layer
         self.layers.append((key, value))
 
     def prefix(self, length: int, *, reach: float = 0.0) -> Prefix:
@@ -115,11 +115,15 @@ class LayerMemory:
 
     Args:
         before: Keys and values that stand before the layer's own.
+
+    Attributes:
+        own: The layer's own keys and values, once it was called.
     """
+
+    own: KeyValue
 
     def __init__(self, before: KeyValue | None) -> None:
         self.before = before
-        self.own: KeyValue | None = None
 
     def __call__(self, key: Tensor, value: Tensor) -> KeyValue:
         """Note a layer's own keys and values; return those to attend to."""

@@ -50,7 +50,7 @@ def decode(
     """
     rotary = text_model.rotary_emb(embeddings, positions)
     hidden = embeddings
-    if economy.compiled and torch.is_grad_enabled() and not hidden.requires_grad:
+    if economy.compiler and torch.is_grad_enabled() and not hidden.requires_grad:
         hidden = hidden.detach().requires_grad_()  # else the first layer would be compiled apart from all others
     for index, layer in enumerate(text_model.layers):
         run = _runner(economy, index)
@@ -68,19 +68,18 @@ def block(
     """Run one decoder layer over [B, Q, C]; return its output, and its own keys and values [B, G, Q, D]."""
     memory = LayerMemory(before)
     output = layer(hidden, position_embeddings=rotary, attention_mask=mask, memory=memory)
-    assert memory.own is not None
     return output, *memory.own
 
 
 @functools.cache
-def _compiled() -> Callable[..., Any]:
+def _compiled(backend: str) -> Callable[..., Any]:
     torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS  # noqa: SLF001 - no other way to set it
-    return torch.compile(block)
+    return torch.compile(block, backend=backend)
 
 
 def _runner(economy: Economy, index: int) -> Callable[..., Any]:
     """Return what runs layer `index`."""
-    run = _compiled() if economy.compiled else block
+    run = _compiled(economy.compiler) if economy.compiler else block
     if economy.recompute and index % economy.recompute == 0 and torch.is_grad_enabled():
         return functools.partial(checkpoint, run, use_reentrant=False)
     return run

@@ -1,6 +1,7 @@
 """Frozen modules whose weights stay in the host's memory and visit the device for a pass.
 
-The copy that stays is pinned, so that a visit is one transfer at the full rate of the bus; nothing is ever written back.
+The copy that stays is pinned, so that a visit is one transfer at the full rate of the bus; nothing is ever written
+back.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The columns of a batch as the layers take them: as they come, or moved to the left and padded to round lengths.
 
-Windows arrive padded on the left, which forbids plain causal attention: a mask of L^2 numbers has to say what is padding.
-Padded on the right, no token ever looks at padding, and equal lengths let compiled layers be used again.
+Windows arrive padded on the left, which forbids plain causal attention: a mask of L^2 numbers has to say what is
+padding. Padded on the right, no token ever looks at padding, and equal lengths let compiled layers be used again.
 All that must be counted on the host is counted here, before the device is given anything to do.
 
 Shapes: B rows, L columns, P prefix columns.
@@ -93,7 +93,7 @@ class _Columns:
 
     @classmethod
     def of(cls, attention_mask: Tensor, multiple: int) -> Self:
-        rows, length = attention_mask.shape
+        length = attention_mask.shape[1]
         starts = length - attention_mask.sum(dim=1)
         padded = bool((starts > 0).any())
         source = None

@@ -107,9 +107,9 @@ class AlpamayoR1(nn.Module):
             self._guest = Guest(visual)
         if economy.rounded_adapters:
             multiply_in_activations_type(self)
-        if economy.compiled:
+        if economy.compiler:
             for layer in visual.blocks:
-                layer.compile()
+                layer.compile(backend=economy.compiler)
         self.economy = economy
 
     def losses(
@@ -174,7 +174,9 @@ class AlpamayoR1(nn.Module):
         table = self.vlm.model.language_model.embed_tokens
         words = table(ids[layout.words].to(table.weight.device)).to(ids.device)
         empty = words.new_empty(len(ids), words.shape[1])
-        joined = empty.index_copy(0, layout.words, words).index_copy(0, layout.images, vision.embeddings.to(words.dtype))
+        joined = empty.index_copy(0, layout.words, words).index_copy(
+            0, layout.images, vision.embeddings.to(words.dtype)
+        )
         return joined.unflatten(0, layout.input_ids.shape)
 
     def velocity(self, context: Context, x: Tensor, time: Tensor, *, causal: bool | None = None) -> Tensor:
