@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from touge.alpamayo import checkpoint
 from touge.alpamayo.batch import Batch
@@ -69,9 +69,11 @@ TINY = Sizes(
 )  # fmt: skip
 
 
-def build(sizes: Sizes, device: torch.device, dtype: torch.dtype) -> AlpamayoR1:
-    """Return a model with random weights, made on its device in its type; buffers stay float32."""
+def build(sizes: Sizes, device: torch.device, dtype: torch.dtype, *, four_bit: bool = False) -> AlpamayoR1:
+    """Return a model with random weights, made on its device in its type or 4 bits; buffers stay float32."""
     config = AlpamayoConfig.parse(_document(sizes))
+    if four_bit:
+        return _quantised(config, device, dtype).train()
     usual = torch.get_default_dtype()
     torch.manual_seed(0)
     torch.set_default_dtype(dtype)
@@ -85,6 +87,26 @@ def build(sizes: Sizes, device: torch.device, dtype: torch.dtype) -> AlpamayoR1:
     if loose:
         raise TypeError(f"buffers that are not {usual}: {loose}")
     return model.train()
+
+
+@torch.no_grad()
+def _quantised(config: AlpamayoConfig, device: torch.device, dtype: torch.dtype) -> AlpamayoR1:
+    """Return a model whose weights are made and quantised one after the other, as a checkpoint's are on arrival."""
+    from touge.alpamayo import quantisation
+
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        model = AlpamayoR1(config)
+    quantisation.prepare(model, dtype)
+    layers = quantisation.layers(model)
+    for name, parameter in list(model.named_parameters()):
+        weight = torch.randn(parameter.shape, dtype=dtype, device=device).mul_(0.02)
+        if name in layers:
+            quantisation.quantise(layers[name], weight)
+            continue
+        owner, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(owner), leaf, nn.Parameter(weight + 1 if "norm" in owner else weight))
+    return model.to(device)
 
 
 def batches(

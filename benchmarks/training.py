@@ -125,10 +125,10 @@ def measure_training(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _time_ours(arguments: argparse.Namespace, sizes: Sizes, device: torch.device, rate_tflops: float) -> dict[str, Any]:
     economy = economy_of(arguments)
-    model = build(sizes, device, _dtype(device))
+    model = build(sizes, device, _dtype(device), four_bit=arguments.method == "qlora")
     weights = trained(model, arguments.method)
-    optimiser = build_optimiser(weights, _settings(arguments))
     model.economise(economy)
+    optimiser = build_optimiser(weights, _settings(arguments))
     given = batches(sizes, model, cameras=arguments.cameras, rows=arguments.batch, count=_BATCHES)
 
     def step(batch: Batch, draws: Draws) -> float:
@@ -268,10 +268,8 @@ def trained(model: AlpamayoR1, method: str) -> dict[str, nn.Parameter]:
     """Adapt or free the weights of a model; return those that are trained."""
     if method == "full":
         model.requires_grad_(True)
-    elif method == "lora":
-        lora.inject(model, lora.Adapter(rank=16, alpha=32))
     else:
-        raise NotImplementedError("4-bit weights")
+        lora.inject(model, lora.Adapter(rank=16, alpha=32))
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
