@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ _KERNELS = {
     "math": SDPBackend.MATH,
 }
 _SMALL_CARD_GIB = 30
-_MATRIX_SECONDS, _SHORTEST_S = 470, 25
+_ROW_SECONDS, _SHORTEST_S = 180, 25
 
 #: The table: options of each row, and the seconds it may take.
 MATRIX = (
@@ -73,7 +73,7 @@ def main() -> None:
     if arguments.cap_gib:
         os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     if arguments.matrix:
-        run_matrix(arguments.matrix, arguments.also)
+        run_matrix(arguments.matrix, [(row, _ROW_SECONDS) for row in arguments.row] or MATRIX, arguments.seconds)
         return
     try:
         row = measure_rollouts(arguments) if arguments.inference else measure_training(arguments)
@@ -83,10 +83,10 @@ def main() -> None:
     print(json.dumps(row), flush=True)
 
 
-def run_matrix(path: Path, also: list[str]) -> None:
-    """Append a row for each entry of the table, whatever becomes of it, as long as there is time."""
-    end = time.perf_counter() + _MATRIX_SECONDS
-    for options, limit in (*MATRIX, *((line, 90) for line in also)):
+def run_matrix(path: Path, rows: Sequence[tuple[str, int]], seconds: int) -> None:
+    """Append a row for each of these options and limits, whatever becomes of it, as long as there is time."""
+    end = time.perf_counter() + seconds
+    for options, limit in rows:
         began = time.perf_counter()
         row = {"options": options} | _run_apart(options.split(), min(limit, round(end - began)))
         row["seconds"] = round(time.perf_counter() - began, 1)
@@ -399,7 +399,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kernels", type=_listed, default=[], help="of attention, by preference: cudnn,flash,…")
     parser.add_argument("--profile", type=Path, help="write the kernels of two steps, by time, to this file")
     parser.add_argument("--matrix", type=Path, help="run the whole table and append its rows to this file")
-    parser.add_argument("--also", action="append", default=[], help="options of one more row of the table; repeatable")
+    parser.add_argument("--row", action="append", default=[], help="options of a row to run in its place; repeatable")
+    parser.add_argument("--seconds", type=int, default=470, help="all rows together")
     return parser
 
 

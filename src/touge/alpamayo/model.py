@@ -10,10 +10,12 @@ Shapes: B rows, L columns, P prefix columns, D draws, T = 64 steps, C language m
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from touge.alpamayo.action_projection import ActionProjection
@@ -99,6 +101,10 @@ class AlpamayoR1(nn.Module):
             ValueError: If a part that is trained should live on the host.
         """
         text, visual = self.vlm.model.language_model, self.vlm.model.visual
+        if economy.recompute and any(parameter.requires_grad for parameter in visual.parameters()):
+            for layer in visual.blocks[:: economy.recompute]:
+                layer.gradient_checkpointing = True
+                layer._gradient_checkpointing_func = functools.partial(checkpoint, use_reentrant=False)  # noqa: SLF001
         if economy.words_on_host:
             _check_frozen(text.embed_tokens, "words_on_host")
             settle(text.embed_tokens.weight)

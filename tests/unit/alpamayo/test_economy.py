@@ -79,6 +79,7 @@ def test_an_economy_changes_neither_losses_nor_gradients(adapted, uneven, econom
 
 
 def test_every_weight_has_its_gradient_when_layers_run_again(model, uneven):
+    model.train()
     _, expected = gradients(model, uneven)
     model.economise(Economy(recompute=1))
     _, found = gradients(model, uneven)
