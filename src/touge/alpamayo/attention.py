@@ -41,9 +41,8 @@ class Capture:
     def __init__(self) -> None:
         self.layers: list[KeyValue] = []
 
-    def before(self, layer: int) -> KeyValue | None:
+    def before(self, layer: int) -> None:
         """Return nothing; see `Memory`."""
-        del layer
 
     def keep(self, layer: int, key: Tensor, value: Tensor) -> None:
         """Keep them, layer by layer; see `Memory`."""
@@ -146,7 +145,7 @@ class _Reached(torch.autograd.Function):
 
 def reached(tensor: Tensor, share: float) -> Tensor:
     """Return the tensor; of the gradient that meets it, a share in 0…1 goes on."""
-    return _Reached.apply(tensor, share) if share else tensor.detach()  # type: ignore[no-any-return,no-untyped-call]
+    return _Reached.apply(tensor, share) if share else tensor.detach()
 
 
 def attention(

@@ -122,7 +122,7 @@ class _Reading:
         logits[:, words.trajectory_start : words.trajectory_start + words.trajectory_size] = -torch.inf
         if self.sampling.temperature == 0:
             return logits.argmax(dim=-1)
-        probabilities = _nucleus((logits / self.sampling.temperature).softmax(dim=-1).cpu(), self.sampling.top_p)
+        probabilities = _nucleus((logits / self.sampling.temperature).softmax(dim=-1), self.sampling.top_p).cpu()
         drawn = [torch.multinomial(p, 1, generator=g) for p, g in zip(probabilities, self.dice, strict=True)]
         return torch.cat(drawn).to(self.logits.device)
 
