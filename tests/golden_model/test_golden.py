@@ -94,7 +94,7 @@ def test_a_sampled_action_follows_the_reference_one(golden):
     batch, memory = golden.generated(), Capture()
     with torch.no_grad():
         golden.model.read(batch, memory)
-    context = Context(memory.prefix(batch.prefix, detach=True), batch.attention_mask, batch.positions[0, :, -1] + 1)
+    context = Context(memory.prefix(batch.prefix), batch.attention_mask, batch.positions[0, :, -1] + 1)
 
     steps = golden.model.config.flow.num_inference_steps
     action = sample(lambda x, t: golden.model.velocity(context, x, t), golden.tensors["x0"][:, None], steps)[:, 0]

@@ -66,11 +66,11 @@ class Batch:
         return replace(self, positions=self.positions[:, :, columns], **rows)
 
     def to(self, device: torch.device | str) -> Self:
-        """Return the batch with every tensor on `device`."""
+        """Return the batch with every tensor on `device`; pinned ones travel while the host goes on."""
         return replace(self, **{f.name: _moved(getattr(self, f.name), device) for f in fields(self)})
 
 
 def _moved(value: Any, device: torch.device | str) -> Any:
     if isinstance(value, VisionFeatures):
         return VisionFeatures(value.embeddings.to(device), tuple(level.to(device) for level in value.deepstack))
-    return value.to(device) if isinstance(value, Tensor) else value
+    return value.to(device, non_blocking=value.is_pinned()) if isinstance(value, Tensor) else value

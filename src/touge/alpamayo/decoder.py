@@ -1,20 +1,27 @@
 """One pass through transformers' Qwen3-VL text layers, driven layer by layer.
 
 Driving the layers ourselves gives the masks, the rotary positions and the memory of keys and values that
-Alpamayo needs, for language model and expert alike, with neither a cache object nor a patch.
+Alpamayo needs, for language model and expert alike, with neither a cache object nor a patch. A layer is a function of
+tensors alone, so that it can be compiled once for all layers and computed again in the backward pass.
 
-Shapes: B rows, Q queries, S keys, C width.
+Shapes: B rows, Q queries, S keys, C width, G key/value heads, D head size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from touge.alpamayo.attention import Memory
+from touge.alpamayo.attention import KeyValue, LayerMemory, Memory
+from touge.alpamayo.economy import Economy
+
+#: Kinds of layers (language model, expert; with and without gradient) times lengths that a training meets.
+_COMPILED_VARIANTS = 64
 
 
 def decode(
@@ -22,9 +29,10 @@ def decode(
     embeddings: Tensor,
     positions: Tensor,
     mask: Tensor | None,
+    memory: Memory,
     *,
-    memory: Memory | None = None,
-    image_columns: Tensor | None = None,
+    economy: Economy,
+    images: Tensor | None = None,
     deepstack: Sequence[Tensor] = (),
 ) -> Tensor:
     """Return the final hidden states [B, Q, C].
@@ -34,24 +42,51 @@ def decode(
         embeddings: [B, Q, C].
         positions: [3, B, Q] rotary positions: time, height, width.
         mask: [B or 1, 1, Q, S], true where a query may look; None for plain causal attention.
-        memory: Where keys and values are kept or come from.
-        image_columns: [B, Q], true at image tokens.
+        memory: Where keys and values are kept and others come from.
+        economy: How the layers run.
+        images: [tokens] where image tokens stand in the B Q tokens of the batch.
         deepstack: Features [tokens, C] added at image tokens behind the first layers
             (arXiv 2406.04334).
     """
     rotary = text_model.rotary_emb(embeddings, positions)
     hidden = embeddings
+    if economy.compiler and torch.is_grad_enabled() and not hidden.requires_grad:
+        hidden = hidden.detach().requires_grad_()  # else the first layer would be compiled apart from all others
     for index, layer in enumerate(text_model.layers):
-        hidden = layer(hidden, position_embeddings=rotary, attention_mask=mask, memory=memory)
-        if index < len(deepstack) and image_columns is not None:
-            hidden = _added(hidden, image_columns, deepstack[index])
+        run = _runner(economy, index)
+        hidden, key, value = run(layer, hidden, rotary, mask, memory.before(index))
+        memory.keep(index, key, value)
+        if index < len(deepstack) and images is not None:
+            update = deepstack[index].to(hidden.dtype)
+            hidden = hidden.flatten(0, 1).index_add(0, images, update).view_as(hidden)
     return text_model.norm(hidden)
 
 
-def causal_mask(attention_mask: Tensor) -> Tensor | None:
-    """Return the mask [B, 1, L, L] of a left-padded batch [B, L], or None where nothing is padded."""
-    if bool(attention_mask.all()):
-        return None
+def block(
+    layer: nn.Module, hidden: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None, before: KeyValue | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run one decoder layer over [B, Q, C]; return its output, and its own keys and values [B, G, Q, D]."""
+    memory = LayerMemory(before)
+    output = layer(hidden, position_embeddings=rotary, attention_mask=mask, memory=memory)
+    return output, *memory.own
+
+
+@functools.cache
+def _compiled(backend: str) -> Callable[..., Any]:
+    torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS  # noqa: SLF001 - no other way to set it
+    return torch.compile(block, backend=backend)
+
+
+def _runner(economy: Economy, index: int) -> Callable[..., Any]:
+    """Return what runs layer `index`."""
+    run = _compiled(economy.compiler) if economy.compiler else block
+    if economy.recompute and index % economy.recompute == 0 and torch.is_grad_enabled():
+        return functools.partial(checkpoint, run, use_reentrant=False)
+    return run
+
+
+def causal_mask(attention_mask: Tensor) -> Tensor:
+    """Return the mask [B, 1, L, L] of a padded batch [B, L]."""
     length = attention_mask.shape[1]
     lower = torch.ones(length, length, dtype=torch.bool, device=attention_mask.device).tril()
     return (lower & attention_mask.bool()[:, None, :])[:, None]
@@ -71,9 +106,3 @@ def draws_mask(prefix: Tensor, draws: int, steps: int, *, causal: bool) -> Tenso
     own = block.tril() if causal else block
     rows = len(prefix)
     return torch.cat([prefix.bool()[:, None].expand(-1, length, -1), own.expand(rows, -1, -1)], dim=-1)[:, None]
-
-
-def _added(hidden: Tensor, columns: Tensor, features: Tensor) -> Tensor:
-    update = torch.zeros_like(hidden)
-    update[columns] = features.to(hidden.dtype)
-    return hidden + update

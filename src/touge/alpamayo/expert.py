@@ -13,6 +13,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextModel
 from touge.alpamayo.attention import ATTENTION, Prefix
 from touge.alpamayo.config import AlpamayoConfig
 from touge.alpamayo.decoder import decode
+from touge.alpamayo.economy import Economy
 from touge.alpamayo.exact import ExactRotary
 
 
@@ -27,7 +28,7 @@ class Expert(nn.Module):
         self.layers, self.norm, self.rotary_emb = text.layers, text.norm, ExactRotary(text.rotary_emb)
         self.width: int = text_config.hidden_size
 
-    def forward(self, embeddings: Tensor, prefix: Prefix, positions: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, embeddings: Tensor, prefix: Prefix, positions: Tensor, mask: Tensor, economy: Economy) -> Tensor:
         """Transform action embeddings of D draws with T steps each behind P prefix columns.
 
         Args:
@@ -35,8 +36,9 @@ class Expert(nn.Module):
             prefix: The language model's keys and values, P columns.
             positions: [3, B, D * T] rotary positions.
             mask: [B, 1, D * T, P + D * T], true where a token may look.
+            economy: How the layers run.
 
         Returns:
             [B, D * T, E].
         """
-        return decode(self, embeddings, positions, mask, memory=prefix)
+        return decode(self, embeddings, positions, mask, prefix, economy=economy)

@@ -9,21 +9,28 @@ Shapes: B rows, L columns, P prefix columns, D draws, T = 64 steps, C language m
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from touge.alpamayo.action_projection import ActionProjection
 from touge.alpamayo.action_space import ActionSpace
-from touge.alpamayo.attention import ATTENTION, Capture, Memory, Prefix
+from touge.alpamayo.adapted import multiply_in_activations_type
+from touge.alpamayo.attention import ATTENTION, IMAGE_ATTENTION, Capture, Memory, Prefix
 from touge.alpamayo.batch import Batch, VisionFeatures
 from touge.alpamayo.config import AlpamayoConfig
-from touge.alpamayo.decoder import causal_mask, decode, draws_mask
+from touge.alpamayo.decoder import decode, draws_mask
+from touge.alpamayo.economy import Economy
 from touge.alpamayo.exact import ExactRotary
 from touge.alpamayo.expert import Expert
 from touge.alpamayo.flow_matching import flow_loss, noisy_action
+from touge.alpamayo.host import Guest, settle
+from touge.alpamayo.layout import Layout
 from touge.alpamayo.patch_embedding import PatchEmbedding
 from touge.alpamayo.vocabulary import Vocabulary
 
@@ -77,6 +84,8 @@ class AlpamayoR1(nn.Module):
     def __init__(self, config: AlpamayoConfig, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.config = config
+        self.economy = Economy()
+        self._guest: Guest | None = None
         self.vocabulary = Vocabulary.of(config)
         self.vlm = _vision_language_model(config)
         self.expert = Expert(config)
@@ -85,53 +94,96 @@ class AlpamayoR1(nn.Module):
         self.action_out_proj = nn.Linear(self.expert.width, dims)
         self.action_space = ActionSpace(config.action_space, dtype)
 
-    def losses(self, batch: Batch, noise: Tensor, time: Tensor, *, reference_masks: bool = False) -> Losses:
-        """Return the losses of a batch in training form; the flow loss does not reach the language model.
+    def economise(self, economy: Economy) -> None:
+        """Arrange to run so; once, with adapters in place and on the device.
+
+        Raises:
+            ValueError: If a part that is trained should live on the host.
+        """
+        text, visual = self.vlm.model.language_model, self.vlm.model.visual
+        if economy.recompute and any(parameter.requires_grad for parameter in visual.parameters()):
+            for layer in visual.blocks[:: economy.recompute]:
+                layer.gradient_checkpointing = True
+                layer._gradient_checkpointing_func = functools.partial(checkpoint, use_reentrant=False)  # noqa: SLF001
+        if economy.words_on_host:
+            _check_frozen(text.embed_tokens, "words_on_host")
+            settle(text.embed_tokens.weight)
+        if economy.vision_on_host:
+            _check_frozen(visual, "vision_on_host")
+            self._guest = Guest(visual)
+        if economy.rounded_adapters:
+            multiply_in_activations_type(self)
+        if economy.compiler:
+            for layer in visual.blocks:
+                layer.compile(backend=economy.compiler)
+        self.economy = economy
+
+    def losses(
+        self, batch: Batch, noise: Tensor, time: Tensor, *, reach: float = 0.0, reference_masks: bool = False
+    ) -> Losses:
+        """Return the losses of a batch in training form.
 
         Args:
             batch: B rows.
             noise: [B, D, T, 2] starting noise, float32.
             time: [B, D] in [0, 1].
+            reach: How much of the flow loss's gradient goes on into the language model; 0 insulates it
+                (arXiv 2505.23705).
             reference_masks: Mask the expert as the reference does in training (docs/decisions/002), for its vectors.
         """
-        capture = Capture()
-        hidden = self.read(batch, capture)
-        mask = batch.attention_mask[:, : batch.prefix]
+        layout, capture = self._layout(batch), Capture()
+        hidden = self._read(batch, layout, capture)
         context = Context(
-            prefix=capture.prefix(batch.prefix, detach=True),
-            mask=torch.ones_like(mask) if reference_masks else mask,
-            position=batch.positions[0, :, batch.prefix - 1] + 1,
+            prefix=capture.prefix(layout.readable.shape[1], reach=reach),
+            mask=torch.ones_like(layout.readable) if reference_masks else layout.readable,
+            position=layout.action,
         )
         action = batch.action[:, None]
         velocity = self.velocity(context, noisy_action(action, noise, time), time, causal=reference_masks)
         return Losses(
-            nll=self._nll(batch, hidden),
+            nll=self._nll(layout, hidden),
             reasoning=batch.reasoning[batch.labels],
             flow=flow_loss(velocity, action, noise),
         )
 
     def read(self, batch: Batch, memory: Memory) -> Tensor:
-        """Run the language model over a batch; return hidden states [B, L, C] after the final norm."""
-        text = self.vlm.model.language_model
-        embeddings = text.embed_tokens(batch.input_ids)
-        images = batch.input_ids == self.vocabulary.image
-        vision = batch.features or self.encode_images(_pixels(batch), batch.grid)
-        embeddings = embeddings.masked_scatter(images[..., None], vision.embeddings.to(embeddings.dtype))
-        return decode(
-            text,
-            embeddings,
-            batch.positions,
-            causal_mask(batch.attention_mask),
-            memory=memory,
-            image_columns=images,
-            deepstack=vision.deepstack,
-        )
+        """Run the language model over a batch as it comes; return hidden states [B, L, C] after the final norm."""
+        return self._read(batch, Layout.of(batch, self.vocabulary.image), memory)
 
     def encode_images(self, pixels: Tensor, grid: Tensor) -> VisionFeatures:
         """Run the vision tower over pixels [patches, D] of images with grids [images, 3]."""
         visual = self.vlm.model.visual
-        output = visual(pixels.to(visual.patch_embed.proj.weight.dtype), grid_thw=grid)
+        with self._guest.visiting() if self._guest else contextlib.nullcontext():
+            output = visual(pixels.to(visual.patch_embed.proj.weight.dtype), grid_thw=grid)
         return VisionFeatures(output.pooler_output, tuple(output.deepstack_features))
+
+    def _layout(self, batch: Batch) -> Layout:
+        return Layout.of(batch, self.vocabulary.image, self.economy.columns)
+
+    def _read(self, batch: Batch, layout: Layout, memory: Memory) -> Tensor:
+        """Run the language model over a batch in a layout of its own."""
+        vision = batch.features or self.encode_images(_pixels(batch), batch.grid)
+        return decode(
+            self.vlm.model.language_model,
+            self._embeddings(layout, vision),
+            layout.positions,
+            layout.mask,
+            memory,
+            economy=self.economy,
+            images=layout.images,
+            deepstack=vision.deepstack,
+        )
+
+    def _embeddings(self, layout: Layout, vision: VisionFeatures) -> Tensor:
+        """Return [B, L, C]: words from the table, images from the vision tower."""
+        ids = layout.input_ids.flatten()
+        table = self.vlm.model.language_model.embed_tokens
+        words = table(ids[layout.words].to(table.weight.device)).to(ids.device)
+        empty = words.new_empty(len(ids), words.shape[1])
+        joined = empty.index_copy(0, layout.words, words).index_copy(
+            0, layout.images, vision.embeddings.to(words.dtype)
+        )
+        return joined.unflatten(0, layout.input_ids.shape)
 
     def velocity(self, context: Context, x: Tensor, time: Tensor, *, causal: bool | None = None) -> Tensor:
         """Return the expert's velocity [B, D, T, 2] at noisy actions [B, D, T, 2] and times [B, D].
@@ -162,15 +214,20 @@ class AlpamayoR1(nn.Module):
             context.prefix,
             positions.expand(3, -1, -1),
             draws_mask(context.mask, draws, steps, causal=causal),
+            self.economy,
         )
         velocity: Tensor = self.action_out_proj(hidden.to(self.action_out_proj.weight.dtype))
         return velocity.unflatten(1, (draws, steps))
 
-    def _nll(self, batch: Batch, hidden: Tensor) -> Tensor:
+    def _nll(self, layout: Layout, hidden: Tensor) -> Tensor:
         """Return the negative log-likelihood of labelled tokens: logits of these rows alone are ever formed."""
-        learnt = batch.labels[:, 1:]
-        logits = self.vlm.lm_head(hidden[:, :-1][learnt])
-        return nn.functional.cross_entropy(logits.float(), batch.input_ids[:, 1:][learnt], reduction="none")
+        logits = self.vlm.lm_head(hidden.flatten(0, 1)[layout.learnt])
+        return nn.functional.cross_entropy(logits.float(), layout.labels, reduction="none")
+
+
+def _check_frozen(module: nn.Module, setting: str) -> None:
+    if any(parameter.requires_grad for parameter in module.parameters()):
+        raise ValueError(f"{setting}: what is trained has to stay on the device")
 
 
 def _pixels(batch: Batch) -> Tensor:
@@ -186,4 +243,5 @@ def _vision_language_model(config: AlpamayoConfig) -> Qwen3VLForConditionalGener
     text, visual = vlm.model.language_model, vlm.model.visual
     text.rotary_emb, visual.rotary_pos_emb = ExactRotary(text.rotary_emb), ExactRotary(visual.rotary_pos_emb)
     visual.patch_embed = PatchEmbedding(visual.patch_embed)
+    visual.config._attn_implementation = IMAGE_ATTENTION  # noqa: SLF001 - the same
     return vlm

@@ -19,6 +19,7 @@ from torch import Tensor
 from touge.alpamayo.attention import Capture, Growing
 from touge.alpamayo.batch import Batch
 from touge.alpamayo.decoder import decode
+from touge.alpamayo.economy import Economy
 from touge.alpamayo.flow_matching import sample
 from touge.alpamayo.model import AlpamayoR1, Context
 
@@ -78,7 +79,7 @@ def drive(model: AlpamayoR1, batch: Batch, sampling: Sampling) -> list[Drawn]:
     capture = Capture()
     model.read(batch, capture)
     mask = batch.attention_mask[:, : batch.prefix]
-    context = Context(capture.prefix(batch.prefix, detach=True), mask, batch.positions[0, :, batch.prefix - 1] + 1)
+    context = Context(capture.prefix(batch.prefix), mask, batch.positions[0, :, batch.prefix - 1] + 1)
     return [Drawn("", trajectory) for trajectory in _act(model, batch, context, replace(sampling, rollouts=1))]
 
 
@@ -89,7 +90,7 @@ class _Reading:
         self.model, self.sampling = model, sampling
         capture, k = Capture(), sampling.rollouts
         hidden = model.read(batch, capture)
-        prefix = capture.prefix(batch.input_ids.shape[1], detach=True)
+        prefix = capture.prefix(batch.input_ids.shape[1])
         self.memory = Growing(prefix, k, sampling.max_tokens + 1)
         self.mask = batch.attention_mask.repeat_interleave(k, dim=0)
         self.position = batch.positions[0, :, -1].repeat_interleave(k)
@@ -121,7 +122,7 @@ class _Reading:
         logits[:, words.trajectory_start : words.trajectory_start + words.trajectory_size] = -torch.inf
         if self.sampling.temperature == 0:
             return logits.argmax(dim=-1)
-        probabilities = _nucleus((logits / self.sampling.temperature).softmax(dim=-1).cpu(), self.sampling.top_p)
+        probabilities = _nucleus((logits / self.sampling.temperature).softmax(dim=-1), self.sampling.top_p).cpu()
         drawn = [torch.multinomial(p, 1, generator=g) for p, g in zip(probabilities, self.dice, strict=True)]
         return torch.cat(drawn).to(self.logits.device)
 
@@ -134,7 +135,8 @@ class _Reading:
             text.embed_tokens(token[:, None]),
             self.position[:, None].expand(3, -1, -1),
             self.mask[:, None, None],
-            memory=self.memory,
+            self.memory,
+            economy=Economy(),
         )
         self.memory.advance(1)
         self.logits = self.model.vlm.lm_head(hidden[:, -1])

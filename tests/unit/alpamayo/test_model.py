@@ -63,7 +63,7 @@ def test_a_draw_is_as_it_is_alone(model, encoder, window, columns):
     capture = Capture()
     model.read(batch, capture)
     seen = batch.attention_mask[:, : batch.prefix]
-    context = Context(capture.prefix(batch.prefix, detach=True), seen, batch.positions[0, :, batch.prefix - 1] + 1)
+    context = Context(capture.prefix(batch.prefix), seen, batch.positions[0, :, batch.prefix - 1] + 1)
     dice = torch.Generator().manual_seed(1)
     x, time = torch.randn(2, 3, 64, 2, generator=dice), torch.rand(2, 3, generator=dice)
 
