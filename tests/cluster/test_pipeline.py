@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.timeout(5400)
 
 USER = "ron"
 PATIENCE_S = 900
-TOO_LITTLE = {"requests": {"memory": "150Mi"}, "limits": {"memory": "150Mi"}}
+TOO_LITTLE = {"requests": {"cpu": "100m", "memory": "150Mi"}, "limits": {"memory": "150Mi"}}
+#: Longer than a node's lease, shorter than a pod stays on a node that is not ready.
+FROZEN_S = 60
 STEPS = "train.steps=300"
 VALUES = {
     "images": {"pullPolicy": "Never"},
@@ -127,6 +130,28 @@ def test_submitting_again_from_anywhere_attaches(on_cluster):
     assert "attached" in done.err
 
 
+def test_two_submits_at_once_are_one_run_and_one_job_a_stage(on_cluster, tmp_path_factory):
+    other = elsewhere(on_cluster.desk, tmp_path_factory.mktemp("other"))
+    words = ("submit", "recipe.yaml", "--wait", "--set", "train.steps=11")
+
+    both = [desk.begin(*words) for desk in (on_cluster.desk, other)]
+    told = [submit.communicate(timeout=PATIENCE_S) for submit in both]
+    status = on_cluster.status()
+
+    assert [submit.returncode for submit in both] == [ExitCode.GATE_FAILED] * 2, told
+    assert {stage["name"]: stage["attempts"] for stage in status["stages"] if stage["attempts"]} == {
+        "train": 1,
+        "evaluate-map": 1,
+        "evaluate": 1,
+    }
+
+
+def elsewhere(desk: Desk, folder: Path) -> Desk:
+    """Return the desk of somebody else, with the same recipe."""
+    within = tuple(f"--wd={folder}" if word.startswith("--wd=") else word for word in desk.within)
+    return replace(desk, folder=folder, within=within, variables=desk.variables | {"TOUGE_HOME": str(folder)}).write()
+
+
 def evict(place: OnCluster) -> None:
     pod = place.stage_pod("train")
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": place.namespace}}
@@ -159,6 +184,13 @@ def kill_kubelet_and_containerd(place: OnCluster) -> None:
     place.node.restart()
 
 
+def freeze_the_kubelet_for_a_minute(place: OnCluster) -> None:
+    kubelet = place.plane.daemons["kubelet"].pid
+    os.kill(kubelet, signal.SIGSTOP)
+    time.sleep(FROZEN_S)
+    os.kill(kubelet, signal.SIGCONT)
+
+
 def take_the_store_away_for_a_minute(place: OnCluster) -> None:
     place.store.stop()
     time.sleep(60)
@@ -183,6 +215,7 @@ def upgrade(place: OnCluster, values: dict) -> None:
         kill_the_api_server,
         kill_etcd,
         kill_kubelet_and_containerd,
+        freeze_the_kubelet_for_a_minute,
         take_the_store_away_for_a_minute,
         upgrade_the_chart,
     ],

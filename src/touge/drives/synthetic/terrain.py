@@ -33,23 +33,38 @@ class Stretch:
     Attributes:
         corner: World position of cell (0, 0), metres.
         nearest: [rows, columns] index of the nearest sample; the last index means off the map.
-        samples: [N + 1, 5] x, y (from `corner`), cos and sin of the yaw, arc length.
+        samples: [5, N + 1] x, y (from `corner`), cos and sin of the yaw, arc length.
     """
 
     corner: Floats
     nearest: npt.NDArray[np.int32]
     samples: Floats32
 
-    def locate(self, x: Floats32, y: Floats32) -> tuple[Floats32, Floats32, npt.NDArray[np.int32]]:
-        """Return arc length, offset and nearest sample of points given from `corner`, metres."""
+    def locate(self, x: Floats32, y: Floats32) -> Located:
+        """Return where points lie that are given from `corner`, metres."""
         rows, columns = self.nearest.shape
-        row = np.clip((y * (1 / CELL_M)).astype(np.int32), 0, rows - 1)
-        column = np.clip((x * (1 / CELL_M)).astype(np.int32), 0, columns - 1)
-        index = np.take(self.nearest.ravel(), row * columns + column)
-        sample = np.take(self.samples, index, axis=0)
-        dx, dy = x - sample[..., 0], y - sample[..., 1]
-        cos, sin = sample[..., 2], sample[..., 3]
-        return sample[..., 4] + dx * cos + dy * sin, dy * cos - dx * sin, index
+        row = (y * (1 / CELL_M)).astype(np.int32).clip(0, rows - 1)
+        column = (x * (1 / CELL_M)).astype(np.int32).clip(0, columns - 1)
+        index = self.nearest.ravel().take(row * columns + column)
+        at_x, at_y, cos, sin, s = (column.take(index) for column in self.samples)
+        dx, dy = x - at_x, y - at_y
+        return Located(s + dx * cos + dy * sin, dy * cos - dx * sin, cos, sin)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Located:
+    """Points on the road, arrays of one shape.
+
+    Attributes:
+        s: Arc length, metres.
+        d: Offset to the left of the centreline, metres.
+        cos, sin: Of the road's yaw there.
+    """
+
+    s: Floats32
+    d: Floats32
+    cos: Floats32
+    sin: Floats32
 
 
 def stretch(road: Centreline, start: float, end: float) -> Stretch:
@@ -71,6 +86,6 @@ def stretch(road: Centreline, start: float, end: float) -> Stretch:
     cell_x = ((x - corner[0] - offset[:, None] * np.sin(angle)) / CELL_M).astype(np.int32)
     cell_y = ((y - corner[1] + offset[:, None] * np.cos(angle)) / CELL_M).astype(np.int32)
     nearest[cell_y, cell_x] = np.minimum(np.round(fine), len(yaw) - 1).astype(np.int32)
-    samples = np.column_stack([xy - corner, np.cos(yaw), np.sin(yaw), np.arange(first, last) * STEP_M])
-    off_map = np.array([[0, -OFF_MAP, 1, 0, 0]])
-    return Stretch(corner, nearest, np.vstack([samples, off_map]).astype(np.float32))
+    samples = np.stack([*(xy - corner).T, np.cos(yaw), np.sin(yaw), np.arange(first, last) * STEP_M])
+    off_map = np.array([[0], [-OFF_MAP], [1], [0], [0]])
+    return Stretch(corner, nearest, np.hstack([samples, off_map]).astype(np.float32))

@@ -16,8 +16,8 @@ MAP = stretch(ROAD, 20.0, 320.0)
 
 def located(x: float, y: float) -> tuple[float, float]:
     from_corner = np.array([x, y]) - MAP.corner
-    s, d, _ = MAP.locate(*(np.array([value], np.float32) for value in from_corner))
-    return float(s[0]), float(d[0])
+    found = MAP.locate(*(np.array([value], np.float32) for value in from_corner))
+    return float(found.s[0]), float(found.d[0])
 
 
 @given(st.floats(30, 300), st.floats(-10, 10))
@@ -43,5 +43,5 @@ def test_a_road_that_comes_back_far_away_does_not_show():
     loop = centreline([*straight(400), *bend(40, math.pi), *straight(400)])
     here = stretch(loop, 10.0, 310.0)
 
-    s, _, _ = here.locate(*(np.array([v], np.float32) for v in np.array([100.0, 0.0]) - here.corner))
-    assert s[0] == pytest.approx(100, abs=0.1)
+    found = here.locate(*(np.array([v], np.float32) for v in np.array([100.0, 0.0]) - here.corner))
+    assert found.s[0] == pytest.approx(100, abs=0.1)
