@@ -94,8 +94,11 @@ TARGETS: Mapping[str, type] = {
     "FlowMatching": FlowConfig,
 }
 
-#: Options of the reference that do not change what the model computes.
-IGNORED_OPTIONS = frozenset({"_target_", "_recursive_", "_convert_", "load_weights", "ego_yaw_min", "ego_yaw_max"})
+#: Options of the reference that do not change what the model computes; guidance is for navigation text alone.
+IGNORED_OPTIONS = frozenset({
+    "_target_", "_recursive_", "_convert_", "load_weights", "ego_yaw_min", "ego_yaw_max",
+    "use_classifier_free_guidance", "inference_guidance_weight",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,16 @@ def test_every_window_counts_once(quantised, base, inputs):
     assert together["apart"] == pytest.approx(sum(one["apart"] for one in alone) / 3, rel=1e-3)
 
 
+def test_windows_that_do_not_fit_one_pass_take_several(quantised, base, inputs, monkeypatch):
+    together = compare(quantised, Shards.open(base), inputs, [0, 1, 2], seed=5, device=CPU)
+    monkeypatch.setattr("touge.training.quantised._TOKENS", 2 * len(inputs.example(0).input_ids) + 9)
+
+    apart = compare(quantised, Shards.open(base), inputs, [0, 1, 2], seed=5, device=CPU)
+
+    assert apart["base"] == pytest.approx(together["base"], rel=1e-4)
+    assert apart["nf4"] == pytest.approx(together["nf4"], rel=1e-4)
+
+
 def test_against_what_4_bits_hold_nothing_is_lost(quantised, base, inputs):
     layers = quantisation.layers(quantised)
 
