@@ -117,7 +117,7 @@ def row(folder: Path, weights: str, cold: bool) -> dict[str, Any]:  # noqa: FBT0
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = {"row": "load", "weights": weights, "page_cache": "cold" if cold else "warm"}
     if done.returncode:
-        found["error"] = done.stderr.strip().splitlines()[-1:] or f"ended with {done.returncode}"
+        found["error"] = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
     else:
         found |= json.loads(done.stdout.splitlines()[-1])
     print(json.dumps(found), flush=True)

@@ -94,8 +94,11 @@ TARGETS: Mapping[str, type] = {
     "FlowMatching": FlowConfig,
 }
 
-#: Options of the reference that do not change what the model computes.
-IGNORED_OPTIONS = frozenset({"_target_", "_recursive_", "_convert_", "load_weights", "ego_yaw_min", "ego_yaw_max"})
+#: Options of the reference that do not change what the model computes; guidance is for navigation text alone.
+IGNORED_OPTIONS = frozenset({
+    "_target_", "_recursive_", "_convert_", "load_weights", "ego_yaw_min", "ego_yaw_max",
+    "use_classifier_free_guidance", "inference_guidance_weight",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +166,12 @@ class AlpamayoConfig:
 
     @classmethod
     def read(cls, folder: Path, *, backbone: Path | None = None) -> Self:
-        """Parse `folder/config.json`, and `backbone/config.json` where the former has no inline backbone."""
-        other = read_json(backbone / "config.json") if backbone else None
+        """Parse `folder/config.json`; what it leaves to the backbone comes from the files of that."""
         path = folder / "config.json"
-        return cls.parse(read_json(path), backbone=other, source=str(path))
+        document = read_json(path)
+        if backbone is None:
+            return cls.parse(document, source=str(path))
+        return cls.parse(_with_ids(document, backbone), backbone=read_json(backbone / "config.json"), source=str(path))
 
     @property
     def expert_text(self) -> Json:
@@ -200,6 +205,16 @@ def read_json(path: Path) -> Json:
     if not isinstance(document, dict):
         raise CheckpointError(f"{path} holds {type(document).__name__}, expected an object")
     return document
+
+
+def _with_ids(document: Json, backbone: Path) -> Json:
+    """Return a document with the ids that follow from the backbone's vocabulary, where it does not state them."""
+    from touge.alpamayo.tokenizer import base_length
+    from touge.alpamayo.vocabulary import NEW_NAMES
+
+    start = document.get("traj_token_start_idx") or base_length(backbone)
+    size = start + int(document.get("traj_vocab_size", 0)) + len(NEW_NAMES)
+    return {"traj_token_start_idx": start, "vocab_size": size, "traj_token_ids": {}} | document
 
 
 _PARTS: Mapping[str, tuple[str, type]] = {

@@ -58,15 +58,7 @@ def load_tokenizer(folder: Path, config: AlpamayoConfig) -> Tokenizer:
     Raises:
         CheckpointError: The file is missing, or its ids are not those of the configuration.
     """
-    path = folder / FILE
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path} is missing; give the backbone's folder, or a checkpoint that carries its tokenizer"
-        )
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing more special
-        raise CheckpointError(f"{path} is no tokenizer ({error}); fetch it again") from error
+    path, tokenizer = folder / FILE, _read(folder)
     if tokenizer.token_to_id(trajectory_token(0)) is None:
         extend(tokenizer, config.trajectory_vocabulary, config.family)
     expected = {
@@ -79,3 +71,20 @@ def load_tokenizer(folder: Path, config: AlpamayoConfig) -> Tokenizer:
     if wrong:
         raise CheckpointError(f"{path} does not fit the configuration; ids (found, expected): {wrong}")
     return tokenizer
+
+
+def base_length(folder: Path) -> int:
+    """Return how many ids a backbone's own tokenizer has; trajectory tokens begin there. Raises CheckpointError."""
+    return int(_read(folder).get_vocab_size())
+
+
+def _read(folder: Path) -> Tokenizer:
+    path = folder / FILE
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} is missing; give the backbone's folder, or a checkpoint that carries its tokenizer"
+        )
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more special
+        raise CheckpointError(f"{path} is no tokenizer ({error}); fetch it again") from error

@@ -24,6 +24,9 @@ SPECIAL_NAMES = (
     "question_start", "question_end", "answer_start", "answer_end",
 )  # fmt: skip
 
+#: Those that add an id to a backbone's vocabulary.
+NEW_NAMES = tuple(name for name in SPECIAL_NAMES if name != "image_pad")
+
 #: Names that Alpamayo 1.5 has taken back; their ids stay (reference repository NVlabs/alpamayo1.5).
 _PADDING = (
     "image_pre_tkn", "traj_history_pre_tkn", "meta_action_start", "meta_action_end", "traj_future_pre_tkn",

@@ -39,7 +39,6 @@ from touge.motion.labels import Kind, report_bucket
 _BATCH_TOKENS = 40_000
 #: Gives a window's pictures, camera by camera in the model's order, oldest first.
 Frames = Callable[[Sample], tuple[Frame, ...]]
-_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Speaker:
         """Read a checkpoint onto the GPU in its own type, or onto the CPU in float32."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         stated = AlpamayoConfig.read(folder, backbone=backbone).dtype
-        dtype = _DTYPES.get(stated, torch.bfloat16) if device.type == "cuda" else torch.float32
+        dtype = checkpoint.DTYPES.get(stated, torch.bfloat16) if device.type == "cuda" else torch.float32
         model, tokenizer = checkpoint.load(folder, backbone=backbone, dtype=dtype, device=device)
         return cls(model, tokenizer, Encoder(model.config, tokenizer), device)
 

@@ -20,8 +20,10 @@ from touge.alpamayo.shards import Shards
 from touge.training.draws import draw
 from touge.training.inputs import Inputs
 
-#: How many samples are looked at, and how many at a time: every pass reads all weights once, ten times the expert's.
-WINDOWS, _GROUP = 4, 2
+#: How many samples are looked at.
+WINDOWS = 4
+#: Of a pass: two windows of four cameras, or all of one. Every pass reads all weights, those of the expert ten times.
+_TOKENS = 8000
 _DRAWS = 8
 
 
@@ -56,12 +58,26 @@ def compare(
     Returns:
         `base`, `nf4`: a `Score` each; `apart`: mean distance between what the two drive, metres; `windows`.
     """
-    batches = [inputs.batch(indices[i : i + _GROUP]).to(device) for i in range(0, len(indices), _GROUP)]
+    batches = [inputs.batch(group).to(device) for group in _groups(inputs, indices)]
     nf4, driven = _score(model, batches, seed)
     with undone(model, weights.read):
         base, ideal = _score(model, batches, seed)
     apart = _distance(driven, ideal)
     return {"windows": len(indices), "base": asdict(base), "nf4": asdict(nf4), "apart": apart}
+
+
+def _groups(inputs: Inputs, indices: Sequence[int]) -> list[list[int]]:
+    """Return the samples in groups of at most `_TOKENS` tokens."""
+    groups: list[list[int]] = [[]]
+    tokens = 0
+    for index in indices:
+        length = len(inputs.example(index).input_ids)
+        if groups[-1] and tokens + length > _TOKENS:
+            groups.append([])
+            tokens = 0
+        groups[-1].append(index)
+        tokens += length
+    return groups
 
 
 @torch.no_grad()

@@ -109,6 +109,20 @@ class _Training:
         frames = FrameSource(ShardReader(self.context.store))
         return Inputs(samples, frames, Encoder(model.config, tokenizer), self.words)
 
+    def _planned(self, feed: Feed) -> list[int]:
+        """Return the samples of all steps, in their order."""
+        size = self.settings.batch_size * self.settings.gradient_accumulation * self.ranks.count
+        return feed.order.samples(0, self.settings.steps * size)
+
+    def _measure_quantisation(self, model: AlpamayoR1, base: Path, feed: Feed) -> None:
+        """Say what 4 bits cost, before they are trained on; adapters learn to make up for it."""
+        if self.settings.method != "qlora" or not self.ranks.leads:
+            return
+        indices = list(dict.fromkeys(self._planned(feed)))[:WINDOWS]
+        seed, device = self.settings.seed, self.ranks.device
+        self.quantisation = compare(model, Shards.open(base), feed.inputs, indices, seed=seed, device=device)
+        self.context.log.info("base in 4 bits", **self.quantisation)
+
     def _resumed(self) -> _Resumed | None:
         """Fetch the newest complete checkpoint of any execution of this stage: all ranks that of the leading one.
 
@@ -155,20 +169,6 @@ class _Training:
             raise Interrupted(f"stopped after {len(said)} of {len(missing)} windows had words; submit again to go on")
         check_words(self.words)
         self._save(0, None)
-
-    def _planned(self, feed: Feed) -> list[int]:
-        """Return the samples of all steps, in their order."""
-        size = self.settings.batch_size * self.settings.gradient_accumulation * self.ranks.count
-        return feed.order.samples(0, self.settings.steps * size)
-
-    def _measure_quantisation(self, model: AlpamayoR1, base: Path, feed: Feed) -> None:
-        """Say what 4 bits cost, before they are trained on; adapters learn to make up for it."""
-        if self.settings.method != "qlora" or not self.ranks.leads:
-            return
-        indices = list(dict.fromkeys(self._planned(feed)))[:WINDOWS]
-        seed, device = self.settings.seed, self.ranks.device
-        self.quantisation = compare(model, Shards.open(base), feed.inputs, indices, seed=seed, device=device)
-        self.context.log.info("base in 4 bits", **self.quantisation)
 
     def _guard(self, model: AlpamayoR1, state: State, feed: Feed) -> None:
         """Check what must be true before the first step; see `guards`."""

@@ -17,6 +17,7 @@ from touge.contract.errors import CheckpointError
 from touge.storage.inventory import resolve_model
 
 DTYPES = [torch.float32, torch.bfloat16]
+TEXTS = ("Right curve ahead, slow down and follow it.", "この先左カーブ、減速します。", "Keep going straight.")
 #: Decoder linears outweigh the rest, as at full size.
 DEEP = TinySizes(hidden=128, mlp=384, layers=6, vision_depth=1, pixels=64 * 32, future_bins=32, history_bins=32)
 
@@ -164,6 +165,36 @@ def test_a_truncated_shard_is_refused(folder):
     path.write_bytes(path.read_bytes()[:-7])
 
     with pytest.raises(CheckpointError, match="damaged or truncated"):
+        checkpoint.load(folder)
+
+
+def released(folder, backbone):
+    """Move to another folder what the release leaves to its backbone: configuration, tokenizer and the ids."""
+    raw = json.loads((folder / "config.json").read_text())
+    backbone.mkdir()
+    (backbone / "config.json").write_text(json.dumps(raw.pop("vlm_config")))
+    train_tiny_tokenizer(TEXTS * 5).save(str(backbone / "tokenizer.json"))
+    (folder / "tokenizer.json").unlink()
+    stated = {name: raw.pop(name) for name in ("vocab_size", "traj_token_start_idx", "traj_token_ids")}
+    (folder / "config.json").write_text(json.dumps(raw | {"vlm_name_or_path": "Qwen/Qwen3-VL-8B-Instruct"}))
+    return stated
+
+
+def test_what_the_release_leaves_to_its_backbone_is_found_there(model, tokenizer, folder, tmp_path):
+    stated = released(folder, tmp_path / "backbone")
+
+    again, words = checkpoint.load(folder, backbone=tmp_path / "backbone")
+
+    assert all(again.state_dict()[name].equal(tensor) for name, tensor in model.state_dict().items())
+    assert words.get_vocab() == tokenizer.get_vocab()
+    assert again.config.trajectory_start == stated["traj_token_start_idx"]
+    assert again.vocabulary == model.vocabulary
+
+
+def test_without_its_backbone_the_release_says_what_is_missing(folder, tmp_path):
+    released(folder, tmp_path / "backbone")
+
+    with pytest.raises(CheckpointError, match=r"`vocab_size` is missing(?s:.*)give the folder of 'Qwen/Qwen3-VL-8B"):
         checkpoint.load(folder)
 
 

@@ -1,6 +1,7 @@
 """Losses, checkpoints, adapters and rollouts of a tiny model."""
 
 import json
+import re
 import warnings
 from dataclasses import replace
 
@@ -261,3 +262,34 @@ def test_luck_depends_on_sample_rollout_and_purpose_alone():
         (0, "a", 0, "tokens"),
     ]
     assert len(keys) == len({draw(*key) for key in keys})
+
+
+@pytest.mark.parametrize("blocks", [1, 4, 12])
+def test_all_linears_of_the_action_projections_are_meant_and_nothing_else(config_and_tokenizer, blocks):
+    raw = json.loads(json.dumps(config_and_tokenizer[0].raw))
+    raw["action_in_proj_cfg"]["num_enc_layers"] = blocks
+    model = AlpamayoR1(AlpamayoConfig.parse(raw))
+    pattern = lora.Adapter(2, 4, language_model="none", expert="none", action_projections="all-linear").pattern
+
+    meant = {name for name, _ in model.named_modules() if re.fullmatch(pattern, name)}
+
+    linears = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    assert meant == {name for name in linears if name.startswith("action")}
+    assert len(meant) == 1 + blocks + 1
+
+
+def test_the_rank_stabilised_variant_scales_by_the_root_of_the_rank():
+    assert lora.Adapter(16, 32).scaling == 2
+    assert lora.Adapter(16, 32, variant="rslora").scaling == 8
+
+
+@pytest.mark.parametrize("changes", [{"variant": "pissa"}, {"dtype": "float16"}])
+def test_an_adapter_that_is_none_of_ours_is_refused(model, tmp_path, changes):
+    lora.inject(model, ADAPTER)
+    lora.save_adapter(model, ADAPTER, tmp_path, base_digest="abc")
+    sidecar = json.loads((tmp_path / "touge.json").read_text())
+    sidecar["adapter"] |= changes
+    (tmp_path / "touge.json").write_text(json.dumps(sidecar))
+
+    with pytest.raises(CheckpointError, match="describes no adapter of ours"):
+        lora.load_adapter(model, tmp_path, base_digest="abc")

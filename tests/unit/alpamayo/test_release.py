@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -45,7 +46,8 @@ def tuned(base, folder, settings=ADAPTER, *, four_bit=False):
     dice = torch.Generator().manual_seed(2)
     for name, parameter in model.named_parameters():
         if "lora_B" in name or "magnitude" in name:
-            parameter.data = parameter.data + torch.randn(parameter.shape, generator=dice) * 0.05
+            noise = torch.randn(parameter.shape, generator=dice) * 0.05
+            parameter.data = parameter.data + noise.to(parameter.dtype)
     lora.save_adapter(model, settings, folder, base_digest=identity(base))
     return model
 
@@ -212,8 +214,9 @@ def test_weights_of_another_type_are_exported_in_the_stated_one(base, tmp_path):
 
 
 @torch.no_grad()
-def test_an_exported_adapter_is_read_by_a_stock_peft_model_and_names_its_base(base, tmp_path, encoder, window):
-    model = tuned(base, tmp_path / "adapter")
+@pytest.mark.parametrize("variant", lora.VARIANTS)
+def test_an_exported_adapter_is_read_by_a_stock_peft_model_and_names_its_base(base, tmp_path, encoder, window, variant):
+    model = tuned(base, tmp_path / "adapter", replace(ADAPTER, variant=variant))
     export_adapter(tmp_path / "adapter", tmp_path / "out", base_name="nvidia/Alpamayo-R1-10B")
     batch = encoder.collate([encoder.training(window(1))])
     noise, time = torch.randn(1, 2, *model.config.action_shape), torch.rand(1, 2)
@@ -225,6 +228,20 @@ def test_an_exported_adapter_is_read_by_a_stock_peft_model_and_names_its_base(ba
     assert stock.peft_config["default"].base_model_name_or_path == "nvidia/Alpamayo-R1-10B"
     found = stock.base_model.model.losses(batch, noise, time)
     torch.testing.assert_close(found.flow, model.losses(batch, noise, time).flow, rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_an_adapter_in_bfloat16_is_read_back_in_it(base, tmp_path, encoder, window):
+    settings = replace(ADAPTER, variant="dora", dtype="bfloat16")
+    model = tuned(base, tmp_path / "adapter", settings)
+    again, _ = checkpoint.load(base, dtype=torch.bfloat16)
+
+    assert lora.load_adapter(again, tmp_path / "adapter", base_digest=identity(base)) == settings
+
+    adapters = {name: p for name, p in again.named_parameters() if lora.is_adapter(name)}
+    own = dict(model.named_parameters())
+    assert {torch.bfloat16} == {p.dtype for p in adapters.values()}
+    assert all(p.equal(own[name].to(p.dtype)) for name, p in adapters.items())
 
 
 def test_a_folder_that_is_there_is_not_written_to(base, tmp_path):
