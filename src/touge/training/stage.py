@@ -62,7 +62,8 @@ _KEPT_CHECKPOINTS = 2
 def run(context: StageContext) -> dict[str, Any]:
     """Do the stage's work on this rank; returns the artifact's metadata."""
     settings = _settings(context)
-    with explained(settings), closing(Ranks()) as ranks:
+    cameras = len(context.plan.recipe.curate.cameras)
+    with explained(settings, cameras), closing(Ranks()) as ranks:
         return _Training(context, _fitted(context, settings, ranks), ranks).run()
 
 

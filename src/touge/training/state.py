@@ -76,11 +76,17 @@ def save_state(state: State, folder: Path, *, leads: bool = True) -> None:
         state: Of this process.
         folder: What lies in these of all processes makes the checkpoint.
         leads: Whether it also writes what is the same for all.
+
+    Raises:
+        OSError: If some process cannot write.
     """
     tensors = state.tensors()
     writer = HuggingFaceStorageWriter(str(folder), _files(tensors), save_distributed=True)
-    with _maybe_alone():
-        save(tensors, storage_writer=writer)
+    try:
+        with _maybe_alone():
+            save(tensors, storage_writer=writer)
+    except CheckpointException as error:  # which no `except Exception` would see
+        raise next(cause for cause, _ in error.failures.values()) from error
     if leads:
         write_rows(state.rows, folder / METRICS)
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tiny_training import World
+from tiny_training import World, settings
+from torch import nn
 
 from touge.contract.artifacts import StageRef
 from touge.contract.errors import Interrupted, SettingsError
@@ -19,7 +20,7 @@ from touge.storage.execution import committed, executions, newest_checkpoint, re
 from touge.training import stage
 from touge.training.base_words import read_words
 from touge.training.metrics import read_rows
-from touge.training.ranks import Ranks, check_devices
+from touge.training.ranks import LossModule, Ranks, check_devices, is_sharded
 from touge.training.step import Totals
 
 WORDLESS = {2: {"reasoning": None}, 5: {"reasoning": None}}
@@ -150,6 +151,29 @@ def test_one_process_agrees_with_itself():
     assert ranks.follow({"step": 3}) == {"step": 3}
     assert ranks.follow(None) is None
     assert [1, 2] == ranks.join([1, 2])
+
+
+@pytest.mark.parametrize(("reach", "expected"), [(0.0, {}), (0.25, {"reach": 0.25})])
+def test_the_recipes_share_of_the_flow_losss_gradient_is_what_the_model_is_told(reach, expected):
+    class Model(nn.Module):
+        def losses(self, *given, **more):
+            return given, more
+
+    assert LossModule(Model(), reach)("batch", "noise", "time") == (("batch", "noise", "time"), expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"method": "full"}, True),
+        ({"method": "lora"}, False),
+        ({"method": "qlora"}, False),
+        ({"method": "full", "sharded": False}, False),
+        ({"method": "lora", "sharded": True}, True),
+    ],
+)
+def test_processes_split_the_weights_where_all_are_trained_or_the_recipe_says_so(changes, expected):
+    assert is_sharded(settings(**changes)) is expected
 
 
 @pytest.mark.parametrize(("processes", "gpus"), [(1, 0), (4, 0), (1, 1), (2, 8)])

@@ -115,6 +115,13 @@ def test_a_state_may_be_of_many_files(tmp_path, monkeypatch, size):
     assert all(torch.equal(tensor, state.tensors()[name]) for name, tensor in restored.tensors().items())
 
 
+def test_a_folder_that_cannot_be_written_is_the_systems_error(saved, tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OSError, match="file"):
+        save_state(saved, tmp_path / "file")
+
+
 TENSORS = "shard-00001-model-00001-of-00001.safetensors"
 DAMAGES = [(name, how) for name in (TENSORS, METRICS) for how in ("cut", "empty", "other")] + [(METRICS, "gone")]
 DAMAGES.remove((METRICS, "empty"))  # a history without rows
