@@ -33,7 +33,8 @@ def advance(model: nn.Module, state: State, steps: int, add: Callable[[Tensor], 
     norms = []
     for _ in range(steps):
         inputs = torch.randn(4, 300, generator=torch.Generator().manual_seed(state.step))
-        model(inputs.to(next(model.parameters()).dtype)).float().square().sum().backward()
+        some = next(model.parameters())
+        model(inputs.to(some.device, some.dtype)).float().square().sum().backward()
         gradients = [weight.grad for weight in state.weights.values()]
         assert largest(gradients).min() > 0
         norm = total_norm(gradients, add)
@@ -48,7 +49,7 @@ def advance(model: nn.Module, state: State, steps: int, add: Callable[[Tensor], 
 
 def _rank(folder: Path, dtype: torch.dtype, first: int, steps: int) -> None:
     ranks = Ranks()
-    model = layer(dtype)
+    model = layer(dtype).to(ranks.device)
     fully_shard(model)
     state = State.begin(dict(model.named_parameters()), TRAIN)
     if first:
