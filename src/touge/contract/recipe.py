@@ -292,6 +292,13 @@ class Train(Document):
     checkpoint_every: Count = 200
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _splits_what_can_be_split(self) -> Self:
+        if self.sharded and self.method == "qlora":
+            message = "sharded: weights of 4 bits are not split over processes; each holds all of them"
+            raise ValueError(message)
+        return self
+
 
 class Evaluate(Document):
     """A tuned model to a report and a verdict."""

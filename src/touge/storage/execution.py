@@ -166,16 +166,32 @@ class Execution:
 
     def checkpoint(self, step: int, folder: Path, metadata: dict[str, Any]) -> None:
         """Store a checkpoint: its files, then the manifest that makes it complete."""
-        prefix = self.prefix + checkpoint_prefix(step)
+        self.begin_checkpoint(step)
+        self.complete_checkpoint(step, self.add_to_checkpoint(step, folder), metadata)
+
+    def begin_checkpoint(self, step: int) -> None:
+        """Make the checkpoint of a step incomplete, if there is one; before any of its files is written."""
+        self.store.delete(self.prefix + checkpoint_prefix(step) + MANIFEST)
+
+    def add_to_checkpoint(self, step: int, folder: Path) -> list[FileEntry]:
+        """Store files of a checkpoint and return what `complete_checkpoint` must be told; any process may.
+
+        Raises:
+            DataError: If a file has the manifest's name.
+        """
         paths = {path.relative_to(folder).as_posix(): path for path in _files_below(folder)}
         if MANIFEST in paths:
             raise DataError(f"checkpoint of step {step}: {MANIFEST} is the name of the list of its files")
-        self.store.delete(prefix + MANIFEST)
         entries = []
         for name, path in paths.items():
             entries.append(_entry_of(name, path))
-            self.store.put(prefix + name, path)
-        self.store.put(prefix + MANIFEST, self._manifest(entries, metadata).to_json().encode())
+            self.store.put(self.prefix + checkpoint_prefix(step) + name, path)
+        return entries
+
+    def complete_checkpoint(self, step: int, entries: Iterable[FileEntry], metadata: dict[str, Any]) -> None:
+        """Write the manifest, once every file is stored."""
+        manifest = self._manifest(entries, metadata).to_json().encode()
+        self.store.put(self.prefix + checkpoint_prefix(step) + MANIFEST, manifest)
 
     def prune_checkpoints(self, keep: int) -> None:
         """Remove its own checkpoints that are older than the newest `keep` complete ones, manifest first."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from touge.contract import environment
-from touge.contract.errors import SettingsError, TougeError
+from touge.contract.errors import TougeError
 from touge.stage import StageContext, Work, main, now_us
-from touge.training.launch import GRACE, Layout, RankRecord, die_with_parent, launch
+from touge.training.launch import DONE, Layout, RankRecord, die_with_parent, granted_s, launch
 from touge.training.meeting import await_node_0
 
 _RANK, _LOCAL_RANK = "RANK", "LOCAL_RANK"
@@ -55,18 +55,10 @@ def _as_launcher(layout: Layout) -> int:
         left.unlink()
     if layout.node:
         await_node_0(layout.endpoint)
-    code, message = launch([sys.executable, "-m", "touge.training"], layout, records, grace_s=_grace_s())
+    code, message = launch([sys.executable, "-m", "touge.training"], layout, records, grace_s=granted_s(os.environ))
     if message and (target := os.environ.get(environment.TERMINATION_LOG)):
         Path(target).write_text(message, encoding="utf-8")
     return code
-
-
-def _grace_s() -> float:
-    given = os.environ.get(GRACE) or "30"
-    try:
-        return float(given)
-    except ValueError as error:
-        raise SettingsError(f"{GRACE}={given!r}: expected seconds") from error
 
 
 def _as_rank() -> int:
@@ -76,7 +68,9 @@ def _as_rank() -> int:
     message = record.with_suffix(".message")
     os.environ[environment.TERMINATION_LOG] = str(message)
     code = main(_WORKS, leads=os.environ[_RANK] == "0")
-    if code:
+    if not code:
+        record.with_suffix(DONE).touch()
+    else:
         text = message.read_text(encoding="utf-8", errors="replace") if message.is_file() else ""
         record.write_text(RankRecord(code=code, time_us=now_us(), message=text).to_json(), encoding="utf-8")
     return code

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.distributed as dist
 
 from touge.contract.errors import GpuMemoryError, InfrastructureError, TougeError
 from touge.contract.recipe import Train
+from touge.training.peaks import PEAKS, Setting, peak_gib
 
 #: Libraries that name themselves when a peer or a device is lost behind a plain RuntimeError.
 _COMMUNICATION = ("gloo", "NCCL", "ProcessGroup", "Connection closed by peer", "Connection reset by peer")
@@ -19,35 +20,53 @@ _NO_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 @contextlib.contextmanager
-def explained(settings: Train) -> Iterator[None]:
-    """Turn torch's errors into ours, where their meaning is known."""
+def explained(settings: Train, cameras: int, peaks: Mapping[Setting, float] = PEAKS) -> Iterator[None]:
+    """Turn torch's errors into ours, where their meaning is known.
+
+    Args:
+        settings: Of the training.
+        cameras: How many pictures a sample has at a time.
+        peaks: GPU memory of settings, as measured.
+    """
     try:
         yield
     except RuntimeError as error:  # all of torch's are
-        if known := _known(error, settings):
+        if known := _known(error, settings, cameras, peaks):
             raise known from error
         raise
 
 
-def smaller(settings: Train) -> str:
-    """Return advice: the next smaller setting, the one that changes the result least first."""
+def smaller(settings: Train) -> tuple[str, Train | None]:
+    """Return the next smaller setting, the one that changes the result least first: what to do, and the outcome."""
+    changed = settings.model_copy
     if settings.batch_size > 1:
         step = settings.batch_size * settings.gradient_accumulation
         size = next(size for size in range(settings.batch_size // 2, 0, -1) if step % size == 0)
         more = step // size
-        return f"Set train.batch_size={size} and train.gradient_accumulation={more}: the same steps in smaller parts"
+        advice = f"train.batch_size={size} and train.gradient_accumulation={more}, the same steps in smaller parts"
+        return advice, changed(update={"batch_size": size, "gradient_accumulation": more})
+    if settings.method == "full" and settings.optimiser.states in {"float32", "bfloat16"}:
+        return "train.optimiser.states=8bit", None
     if settings.flow_draws > 1:
-        return f"Set train.flow_draws={settings.flow_draws // 2}"
-    if settings.method != "qlora":
-        return f"Set train.method={'lora' if settings.method == 'full' else 'qlora'}"
-    return "Set resources.gpu_memory to a larger card: no setting is left to make smaller"
+        draws = settings.flow_draws // 2
+        return f"train.flow_draws={draws}", changed(update={"flow_draws": draws})
+    if settings.method == "full":
+        return "resources.gpus to more, which split the weights, or train.method=lora", changed(
+            update={"method": "lora"}
+        )
+    if settings.method == "lora":
+        return "train.method=qlora", changed(update={"method": "qlora"})
+    return "resources.gpu_memory to a larger card: no setting is left to make smaller", None
 
 
-def _known(error: RuntimeError, settings: Train) -> TougeError | None:
+def _known(error: RuntimeError, settings: Train, cameras: int, peaks: Mapping[Setting, float]) -> TougeError | None:
     """Return the error as one of ours, where its meaning is known."""
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError) or any(name in text for name in _NO_MEMORY):
-        return GpuMemoryError(f"out of GPU memory ({_first_line(error)}). {smaller(settings)}")
+        advice, outcome = smaller(settings)
+        needed = peak_gib(outcome, cameras, peaks) if outcome else None
+        measured = f" (measured: {needed:.1f} GiB)" if needed else ""
+        return GpuMemoryError(f"out of GPU memory ({_first_line(error)}). Set {advice}{measured}")
     if isinstance(error, dist.DistError | torch.AcceleratorError) or any(name in text for name in _COMMUNICATION):
         return InfrastructureError(f"another process or the device was lost: {_first_line(error)}")
     return None

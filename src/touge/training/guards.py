@@ -19,6 +19,7 @@ from touge.alpamayo.lora import is_adapter
 from touge.alpamayo.model import AlpamayoR1
 from touge.contract.errors import CheckpointError, TougeError
 from touge.training.draws import Draws
+from touge.training.sharding import largest
 
 #: Smallest relative change of the flow loss that counts: above float32's rounding, a hundredth of what noise for
 #: pictures makes of a random tiny model (4e-4).
@@ -135,8 +136,7 @@ def check_gradients(model: nn.Module, weights: Mapping[str, nn.Parameter], *, be
 
 def _all_zero(gradients: Mapping[str, Tensor]) -> list[str]:
     """Return the names of gradients without any number but zero; one wait for the device. NaN is no zero."""
-    largest = torch.stack([torch.linalg.vector_norm(value, math.inf).float() for value in gradients.values()])
-    return [name for name, value in zip(gradients, largest.tolist(), strict=True) if value == 0]
+    return [name for name, value in zip(gradients, largest(gradients.values()).tolist(), strict=True) if value == 0]
 
 
 def _advice(names: Iterable[str]) -> str:

@@ -2,18 +2,20 @@
 
 torchrun and `accelerate launch` turn every child's code into 1, which would hide what the controller decides by;
 so this calls torch elastic's `launch_agent` itself. On SIGTERM it forwards, waits for the grace period less a
-margin, and ends with 31 if and only if the ranks did (design section 5).
+margin, and ends with 31 if and only if the ranks did (design section 5). When a rank fails, the others are killed
+seconds later: they may wait for it in native code, where no signal is heard, and elastic would wait half a minute.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,10 @@ MASTER_ADDRESS, MASTER_PORT = "MASTER_ADDR", "MASTER_PORT"
 GRACE = "TOUGE_GRACE_S"
 #: Left of the grace period for the launcher itself, seconds.
 _MARGIN_S = 15.0
+#: What ranks are given when one has failed: they wait for it in a collective, and nothing they do counts any more.
+_AFTER_A_FAILURE_S = 5.0
+#: A rank that ends well leaves `<local rank>` with this behind it among the records.
+DONE = ".done"
 _RENDEZVOUS_S = 900
 _POLL_S = 0.2
 _PR_SET_PDEATHSIG = 1
@@ -98,7 +104,7 @@ def launch(
     Args:
         command: Program and arguments; each rank finds its place in `RANK`, `WORLD_SIZE` and so on.
         layout: Processes and nodes.
-        records: Folder where ranks leave `<local rank>.json`; see `RankRecord`.
+        records: Empty folder where ranks leave `<local rank>.json`, see `RankRecord`, or `<local rank>.done`.
         grace_s: Time between SIGTERM and SIGKILL.
         rendezvous_s: How long the nodes wait for one another.
 
@@ -113,7 +119,7 @@ def launch(
     from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import launch_agent
 
-    with _Forwarding(grace_s - _MARGIN_S):
+    with _Watch(layout.processes, records, patience_s(grace_s)):
         try:
             launch_agent(_elastic(layout, rendezvous_s), command[0], list(command[1:]))
         except ChildFailedError as error:
@@ -125,6 +131,24 @@ def launch(
                 f"({str(error).partition(chr(10))[0]}). Check that all of them run and reach node 0"
             ) from error
     return 0, ""
+
+
+def granted_s(environ: Mapping[str, str]) -> float:
+    """Return the seconds between SIGTERM and SIGKILL that the platform grants.
+
+    Raises:
+        SettingsError: If what it says is no number.
+    """
+    given = environ.get(GRACE) or "30"
+    try:
+        return float(given)
+    except ValueError as error:
+        raise SettingsError(f"{GRACE}={given!r}: expected seconds") from error
+
+
+def patience_s(grace_s: float) -> float:
+    """Return how much of a grace period is the training's own, seconds."""
+    return max(0.0, grace_s - _MARGIN_S)
 
 
 def first_failure(codes: Mapping[int, int], records: Mapping[int, RankRecord]) -> tuple[int, str]:
@@ -164,40 +188,69 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-class _Forwarding:
-    """While inside: SIGTERM and SIGINT go to the ranks as SIGTERM; whoever is left at the deadline is killed."""
+class _Watch:
+    """While inside: SIGTERM and SIGINT go to the ranks as SIGTERM; whoever is left at a deadline is killed.
 
-    def __init__(self, patience_s: float) -> None:
-        self._patience_s = max(0.0, patience_s)
-        self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+    Args:
+        processes: Ranks of this node.
+        records: Where those that end well say so.
+        patience_s: From a signal to the deadline, seconds; from a rank's failure it is a few.
+    """
+
+    def __init__(self, processes: int, records: Path, patience_s: float) -> None:
+        self._processes, self._records, self._patience_s = processes, records, patience_s
+        self._asked, self._over = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> None:
         self._before = {number: signal.signal(number, self._received) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
+        self._thread.join()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _received(self, _number: int, _frame: FrameType | None) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._stop_ranks, daemon=True)
-            self._thread.start()
+        self._asked.set()
 
-    def _stop_ranks(self) -> None:
+    def _watch(self) -> None:
         """Tell every rank once, also one that is still being started."""
-        deadline = time.monotonic() + self._patience_s
+        since_failure = since_signal = math.inf
         told: set[int] = set()
         while not self._over.wait(_POLL_S):
-            late = time.monotonic() > deadline
-            for child in psutil.Process().children():
-                with suppress(psutil.NoSuchProcess):
-                    if late:
-                        child.kill()
-                    elif child.pid not in told:
-                        told.add(child.pid)
-                        child.terminate()
+            ranks, now = _children(), time.monotonic()
+            since_failure = min(since_failure, now) if self._has_lost_one(ranks) else math.inf
+            if self._asked.is_set():
+                since_signal = min(since_signal, now)
+                _each(ranks, lambda rank: rank.terminate(), but=told)
+                told |= ranks.keys()
+            if now > min(since_failure + _AFTER_A_FAILURE_S, since_signal + self._patience_s):
+                _each(ranks, lambda rank: rank.kill())
+
+    def _has_lost_one(self, ranks: Mapping[int, psutil.Process]) -> bool:
+        """Whether some rank runs and another one has ended badly."""
+        return bool(ranks) and len(ranks) + len(list(self._records.glob(f"*{DONE}"))) < self._processes
+
+
+def _children() -> dict[int, psutil.Process]:
+    """Return this process's children that run, by id."""
+    found = {}
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found[child.pid] = child
+    return found
+
+
+def _each(
+    ranks: Mapping[int, psutil.Process], act: Callable[[psutil.Process], None], *, but: Collection[int] = ()
+) -> None:
+    for pid, rank in ranks.items():
+        if pid not in but:
+            with suppress(psutil.NoSuchProcess):
+                act(rank)
 
 
 def _elastic(layout: Layout, rendezvous_s: int) -> LaunchConfig:

@@ -23,15 +23,18 @@ from touge.training.guards import check_gradients
 from touge.training.metrics import MetricsRow
 from touge.training.optimiser import clip, learning_rate, total_norm
 from touge.training.ranks import Ranks
+from touge.training.sharding import largest
 from touge.training.state import State
 from touge.training.step import Totals, train_step
 
 _REPORT_EVERY_US = 2_000_000
+#: A save may take so many times as long as the one before it.
+_SPARE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What the loop asks of the world and tells it; `report` and `save` do nothing but on the leading rank.
+    """What the loop asks of the world and tells it; only the leading rank reports, all save together.
 
     Attributes:
         stopping: Whether the process was asked to stop.
@@ -56,6 +59,8 @@ class Loop:
         settings: The recipe's.
         ranks: This process and its peers.
         outside: The world.
+        patience_s: Time for a save that is granted to a process that is told to stop, seconds.
+        save_s: How long the last save took, where one was measured, seconds.
         unseen: Steps whose gradients are still to be looked at.
     """
 
@@ -64,14 +69,18 @@ class Loop:
     settings: Train
     ranks: Ranks
     outside: Outside
+    patience_s: float = math.inf
+    save_s: float | None = None
     unseen: int = 2
 
     def run(self, feed: Feed) -> None:
         """Train from the state's step to the last one.
 
         Raises:
-            Interrupted: When asked to stop; a checkpoint of every step done is saved by then.
-            TougeError: If the loss or its gradient is no longer finite; the weights are those before that step.
+            Interrupted: When asked to stop; every step done is saved by then, or, where there is no time for that, an
+                earlier one.
+            TougeError: If the loss or its gradient is no longer finite; the weights are those before that step. If
+                weights are no longer finite; they are not saved.
         """
         reporter = _Reporter(self.outside, self.settings.steps, self._spent_us())
         saved = self.state.step
@@ -82,7 +91,7 @@ class Loop:
                     self._interrupt(saved)
                 reporter.tell(self.advance(given, totals))
                 if self.state.step % self.settings.checkpoint_every == 0 and self.state.step < self.settings.steps:
-                    self.outside.save(self.state)
+                    self._save()
                     saved = self.state.step
 
     def advance(self, given: StepInput, totals: Totals) -> MetricsRow:
@@ -126,15 +135,37 @@ class Loop:
 
     def _spent_us(self) -> int:
         """Return how long the steps of earlier executions took: the pace is that of all steps."""
+        return round(sum(map(self._seconds, self.state.rows)) * 1e6)
+
+    def _seconds(self, row: MetricsRow) -> float:
         settings = self.settings
-        samples = settings.batch_size * settings.gradient_accumulation * self.ranks.count
-        return round(sum(samples / row.samples_per_second for row in self.state.rows) * 1e6)
+        return settings.batch_size * settings.gradient_accumulation * self.ranks.count / row.samples_per_second
+
+    def _save(self) -> None:
+        if not bool(largest(weight.detach() for weight in self.state.weights.values()).isfinite().all()):
+            raise TougeError(
+                f"step {self.state.step - 1} left weights that are not finite; they are not saved, and the last "
+                "checkpoint is kept. Lower train.learning_rate"
+            )
+        began = self.outside.clock()
+        self.outside.save(self.state)
+        self.save_s = (self.outside.clock() - began) / 1e6
+
+    def _has_time(self) -> bool:
+        """Whether a save like the last one fits what is left of the grace: the signal came during the last step."""
+        if self.save_s is None:
+            return True
+        return self._seconds(self.state.rows[-1]) + _SPARE * self.save_s <= self.patience_s
 
     def _interrupt(self, saved: int) -> None:
-        if self.state.step > saved:
-            self.outside.save(self.state)
+        """Save what is not saved, where nothing is or there is time, and stop."""
+        step, why = self.state.step, ""
+        if step > saved and self.ranks.follow(not saved or self._has_time()):
+            self._save()
+        elif step > saved:
+            why = f" and saved step {saved}: a save takes {self.save_s:.0f} s, {self.patience_s:.0f} s are granted"
         self.ranks.wait()
-        raise Interrupted(f"stopped after step {self.state.step}; submit again to go on from there")
+        raise Interrupted(f"stopped after step {step}{why}; submit again to go on from there")
 
 
 def _seed(seed: int, step: int, rank: int) -> int:

@@ -209,4 +209,4 @@ class Average:
     def copy_to(self, parameters: Mapping[str, nn.Parameter]) -> None:
         """Replace the present weights by their averages."""
         for name, average in self.weights.items():
-            parameters[name].copy_(average)
+            local(parameters[name]).copy_(local(average))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from touge.alpamayo.batch import Batch
 from touge.alpamayo.model import AlpamayoR1, Losses
 from touge.contract.errors import SettingsError
+from touge.contract.recipe import Train
+from touge.training.sharding import shard
 from touge.training.step import Totals
 
 T = TypeVar("T")
@@ -33,16 +35,27 @@ def check_devices(processes: int, gpus: int) -> None:
         )
 
 
-class LossModule(nn.Module):
-    """Computes the losses in `forward`, where data parallelism can see it."""
+def is_sharded(settings: Train) -> bool:
+    """Return whether several processes would split the weights: as the recipe says, else where all are trained."""
+    return settings.method == "full" if settings.sharded is None else settings.sharded
 
-    def __init__(self, model: AlpamayoR1) -> None:
+
+class LossModule(nn.Module):
+    """Computes the losses in `forward`, where data parallelism can see it.
+
+    Args:
+        model: Gives them.
+        reach: Share of the flow loss's gradient that reaches the language model.
+    """
+
+    def __init__(self, model: AlpamayoR1, reach: float) -> None:
         super().__init__()
         self.model = model
+        self._more: dict[str, Any] = {"reach": reach} if reach else {}
 
     def forward(self, batch: Batch, noise: Tensor, time: Tensor) -> Losses:
         """Return the losses of a batch."""
-        return self.model.losses(batch, noise, time)
+        return self.model.losses(batch, noise, time, **self._more)
 
 
 class Ranks:
@@ -57,19 +70,34 @@ class Ranks:
         self.count: int = self._accelerator.num_processes
         self.index: int = self._accelerator.process_index
         self.device: torch.device = self._accelerator.device
+        self._split = False
 
     @property
     def leads(self) -> bool:
         """Whether this process writes to the store."""
         return self.index == 0
 
-    def wrap(self, model: AlpamayoR1) -> nn.Module:
-        """Place the model on this process's device; its gradients are averaged over the processes."""
-        return self._accelerator.prepare_model(LossModule(model))
+    @property
+    def leads_node(self) -> bool:
+        """Whether this process fetches what all of its node need."""
+        return self._accelerator.is_local_main_process
+
+    def wrap(self, model: AlpamayoR1, settings: Train) -> nn.Module:
+        """Place the model on this process's device; its gradients are averaged over the processes.
+
+        Where the processes split the weights, the model's parameters are others afterwards. accelerate's own wrapper
+        does not do that here: it would make every trained weight float32.
+        """
+        root = LossModule(model, settings.insulation.reach)
+        self._split = self.count > 1 and is_sharded(settings)
+        if not self._split:
+            return self._accelerator.prepare_model(root)
+        shard(root, model, ranks=self.count, device=self.device)
+        return root
 
     def without_sync(self, model: nn.Module) -> AbstractContextManager[Any]:
-        """Keep gradients local inside the block."""
-        return self._accelerator.no_sync(model)
+        """Keep gradients local inside the block; where weights are split there would be no room for whole ones."""
+        return nullcontext() if self._split else self._accelerator.no_sync(model)
 
     def backward(self, loss: Tensor) -> None:
         """Add this rank's gradients: averaging over ranks then gives their sum."""

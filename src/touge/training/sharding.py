@@ -6,9 +6,11 @@ are; nothing is cast otherwise, so weights keep the type that they were loaded i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -57,6 +59,17 @@ def zeros_beside(weight: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> 
     return DTensor.from_local(
         own, weight.device_mesh, weight.placements, run_check=False, shape=torch.Size(shape), stride=stride
     )
+
+
+def largest(tensors: Iterable[Tensor]) -> Tensor:
+    """Return the largest absolute number of each tensor, float32, infinite for NaN; every process must ask."""
+    given = list(tensors)
+    parts = [local(tensor) for tensor in given]
+    sizes = [torch.linalg.vector_norm(part, math.inf) if part.numel() else part.new_zeros(()) for part in parts]
+    found = torch.stack([size.float() for size in sizes]).nan_to_num(math.inf, math.inf)
+    if any(isinstance(tensor, DTensor) for tensor in given):
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+    return found
 
 
 def place(weights: Iterable[Tensor]) -> int:

@@ -6,9 +6,10 @@ Puts the parts together: the only module here that knows plans, artifacts and ex
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from touge.alpamayo import checkpoint, lora
 from touge.alpamayo.batches import Encoder
@@ -43,12 +45,14 @@ from touge.training.feed import Feed
 from touge.training.frames import FrameSource
 from touge.training.guards import check_frozen, check_materialised, check_sight
 from touge.training.inputs import Inputs
+from touge.training.launch import granted_s, patience_s
 from touge.training.loop import Loop, Outside
 from touge.training.metrics import write_rows, write_tensorboard
 from touge.training.order import Order
 from touge.training.quantised import WINDOWS, compare
 from touge.training.ranks import Ranks
 from touge.training.samples import Samples
+from touge.training.sharding import gather
 from touge.training.state import METRICS, State, restore_state, save_state
 from touge.training.weights import adapter_of, choose_weights, vision_is_frozen
 
@@ -61,9 +65,9 @@ _KEPT_CHECKPOINTS = 2
 def run(context: StageContext) -> dict[str, Any]:
     """Do the stage's work on this rank; returns the artifact's metadata."""
     settings = _settings(context)
-    with explained(settings), closing(Ranks()) as ranks:
-        _check_batch(context, settings, ranks)
-        return _Training(context, settings, ranks).run()
+    cameras = len(context.plan.recipe.curate.cameras)
+    with explained(settings, cameras), closing(Ranks()) as ranks:
+        return _Training(context, _fitted(context, settings, ranks), ranks).run()
 
 
 class _Training:
@@ -85,16 +89,18 @@ class _Training:
         resumed = self._resumed()
         self._fill_in_words(model, tokenizer, feed)
         self._measure_quantisation(model, base, feed)
-        weights = choose_weights(model, self.settings)
-        wrapped = self.ranks.wrap(model.train())
-        state = State.begin(weights, self.settings)
-        if resumed and resumed.step:
-            restore_state(state, resumed.folder, resumed.step)
-        self._guard(model, state, feed)
+        trained = choose_weights(model, self.settings)
+        step = resumed.step if resumed else 0
+        self._guard(model.train(), trained, feed, step)
+        feed = self._with_features(feed, model, step)
+        wrapped = self.ranks.wrap(model, self.settings)
+        state = State.begin({name: model.get_parameter(name) for name in trained}, self.settings)
+        if resumed and step:
+            restore_state(state, resumed.folder, step)
         self._log_start(model, state, inputs)
-        feed = self._with_features(feed, model, state)
-        Loop(wrapped, state, self.settings, self.ranks, self._outside()).run(feed)
-        return self._finish(model, tokenizer, state, inputs) if self.ranks.leads else {}
+        patience, saved_in = patience_s(granted_s(os.environ)), resumed.seconds if resumed else None
+        Loop(wrapped, state, self.settings, self.ranks, self._outside(), patience, saved_in).run(feed)
+        return self._finish(model, tokenizer, state, inputs)
 
     def _load_base(self, folder: Path) -> tuple[AlpamayoR1, Tokenizer]:
         plan, shared = self.context.plan, self.context.scratch
@@ -135,17 +141,20 @@ class _Training:
         if known is None:
             return None
         step, prefix, manifest = known
-        shutil.rmtree(self.scratch / "resumed", ignore_errors=True)
+        folder = self.context.scratch / "resumed"
         try:
-            folder = Artifact(store, prefix, manifest).fetch(self.scratch / "resumed")
+            if self.ranks.leads_node:
+                shutil.rmtree(folder, ignore_errors=True)
+                Artifact(store, prefix, manifest).fetch(folder)
         except DataError as error:
             raise CheckpointError(
                 f"the checkpoint of step {step} is damaged ({error.args[0].partition(';')[0]}). Remove "
                 f"{store.uri}/{prefix} and submit again; an earlier one is used"
             ) from error
+        self.ranks.wait()
         self.words.update(read_words(folder / WORDS))
         self.context.log.info("resumed", step=step, from_execution=manifest.execution)
-        return _Resumed(step, folder)
+        return _Resumed(step, folder, manifest.metadata.get("seconds"))
 
     def _fill_in_words(self, model: AlpamayoR1, tokenizer: Tokenizer, feed: Feed) -> None:
         """Let the base model speak where rows have no reasoning; what it said outlives an interruption."""
@@ -170,20 +179,20 @@ class _Training:
         check_words(self.words)
         self._save(0, None)
 
-    def _guard(self, model: AlpamayoR1, state: State, feed: Feed) -> None:
-        """Check what must be true before the first step; see `guards`."""
+    def _guard(self, model: AlpamayoR1, weights: Mapping[str, Tensor], feed: Feed, step: int) -> None:
+        """Check what must be true before the first step, while each process has the whole model; see `guards`."""
         check_materialised(model)
-        check_frozen(model, state.weights, adapters=self.settings.method != "full")
-        one = feed.indices(state.step)[0][0]
+        check_frozen(model, weights, adapters=self.settings.method != "full")
+        one = feed.indices(step)[0][0]
         batch = feed.inputs.batch([one, one])
-        draws = draw(batch.ids, seed=self.settings.seed, step=state.step, draws=1, shape=model.config.action_shape)
+        draws = draw(batch.ids, seed=self.settings.seed, step=step, draws=1, shape=model.config.action_shape)
         check_sight(model, batch.to(self.ranks.device), draws.to(self.ranks.device))
 
-    def _with_features(self, feed: Feed, model: AlpamayoR1, state: State) -> Feed:
+    def _with_features(self, feed: Feed, model: AlpamayoR1, step: int) -> Feed:
         if not vision_is_frozen(self.settings):
             return feed
-        ahead = range(state.step, self.settings.steps)
-        needed = {index for step in ahead for part in feed.indices(step) for index in part}
+        ahead = range(step, self.settings.steps)
+        needed = {index for each in ahead for part in feed.indices(each) for index in part}
         features = compute_features(
             model, feed.inputs, needed, device=self.ranks.device, stopping=self.context.stopping
         )
@@ -202,17 +211,24 @@ class _Training:
         )
 
     def _save(self, step: int, state: State | None) -> None:
-        """Make what there is resumable: the state, and the base model's words."""
-        if not self.ranks.leads:
-            return
+        """Make what there is resumable: the state, each process its part of it, and the base model's words."""
+        began, execution = self.context.clock(), self.context.execution
+        shared = replace(execution, name=self.ranks.follow(execution.name))
+        if self.ranks.leads:
+            shared.begin_checkpoint(step)
+        self.ranks.wait()
         with _temporary(self.scratch) as folder:
             if state:
-                save_state(state, folder)
-            if self.words:
+                save_state(state, folder, leads=self.ranks.leads)
+            if self.words and self.ranks.leads:
                 write_words(self.words, folder / WORDS)
-            self.context.execution.checkpoint(step, folder, {"words": len(self.words)})
-        self.context.execution.prune_checkpoints(_KEPT_CHECKPOINTS)
-        self.context.log.info("checkpoint", step=step)
+            entries = self.ranks.join(shared.add_to_checkpoint(step, folder))
+        if not self.ranks.leads:
+            return
+        seconds = (self.context.clock() - began) / 1e6
+        shared.complete_checkpoint(step, entries, {"words": len(self.words), "seconds": seconds})
+        execution.prune_checkpoints(_KEPT_CHECKPOINTS)
+        self.context.log.info("checkpoint", step=step, seconds=seconds)
 
     def _log_start(self, model: AlpamayoR1, state: State, inputs: Inputs) -> None:
         self.context.log.info(
@@ -229,10 +245,14 @@ class _Training:
         )
 
     def _finish(self, model: AlpamayoR1, tokenizer: Tokenizer, state: State, inputs: Inputs) -> dict[str, Any]:
-        """Write the artifact."""
+        """Write the artifact, on the leading rank."""
         execution = self.context.execution
         if state.average:
             state.average.copy_to(state.weights)
+        names = [name for name, _ in model.named_parameters()] if self.settings.method == "full" else state.weights
+        gather(model, names, keep=self.ranks.leads)
+        if not self.ranks.leads:
+            return {}
         with _temporary(self.scratch) as folder:
             name = self._write_model(model, tokenizer, folder)
             execution.write_folder(folder, name)
@@ -282,8 +302,11 @@ class _Training:
 
 @dataclass(frozen=True, slots=True)
 class _Resumed:
+    """A checkpoint: its step, where this node has its files, and how long it took to save, seconds."""
+
     step: int
     folder: Path
+    seconds: float | None
 
 
 def _settings(context: StageContext) -> Train:
@@ -293,24 +316,31 @@ def _settings(context: StageContext) -> Train:
         raise SettingsError(f"section `train` of the plan: {'; '.join(problems(error, Train))}") from error
 
 
-def _check_batch(context: StageContext, settings: Train, ranks: Ranks) -> None:
-    """Refuse another number of processes than planned: it would silently be another training."""
-    here = settings.batch_size * settings.gradient_accumulation * ranks.count
-    planned = context.stage.section.get("global_batch", here)
-    if here != planned:
+def _fitted(context: StageContext, settings: Train, ranks: Ranks) -> Train:
+    """Return the settings with which this many processes make the planned global batch.
+
+    Raises:
+        SettingsError: If they cannot: it would silently be another training.
+    """
+    together = settings.batch_size * ranks.count
+    planned: int = context.stage.section.get("global_batch", together * settings.gradient_accumulation)
+    if planned % together:
         raise SettingsError(
-            f"{ranks.count} processes make a global batch of {here}; the plan says {planned}. "
-            "Set TOUGE_PROCESSES or resources.gpus so that they agree"
+            f"{ranks.count} processes take {together} samples at a time; the plan says {planned} a step, which is no "
+            "multiple of that. Set TOUGE_PROCESSES or resources.gpus so that it is"
         )
+    return settings.model_copy(update={"gradient_accumulation": planned // together})
 
 
 def _dtype(stated: str, settings: Train, device: torch.device) -> torch.dtype:
-    """Return the type of the weights: the checkpoint's on a GPU, float32 on a CPU and where all of them change.
+    """Return the type of the weights: the checkpoint's on a GPU, float32 on a CPU.
 
-    A bfloat16 weight of 1 does not notice a step of 1e-5; updating those needs stochastic rounding.
+    All weights of a float16 checkpoint are trained in bfloat16, whose range needs no scaling of the loss.
     """
-    if device.type == "cpu" or settings.method == "full":
+    if device.type == "cpu":
         return torch.float32
+    if settings.method == "full" and stated == "float16":
+        return torch.bfloat16
     known = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
     return known.get(stated, torch.bfloat16)
 

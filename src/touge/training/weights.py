@@ -14,7 +14,8 @@ from touge.contract.errors import RecipeError
 from touge.contract.recipe import Lora, Train
 from touge.training.guards import check_adapters
 
-#: The flow loss does not reach the language model, and the words' loss not the expert (arXiv 2511.00088, section 5.1).
+#: The words' loss does not reach the expert, and the flow loss the language model only where the recipe lets it
+#: (arXiv 2511.00088, section 5.1).
 _LANGUAGE = ("vlm.",)
 _ACTION = ("expert.", "action_in_proj.", "action_out_proj.")
 
@@ -63,7 +64,7 @@ def _freeze_unweighted(model: AlpamayoR1, settings: Train) -> None:
     still: tuple[str, ...] = ()
     if not settings.loss.trajectory:
         still += _ACTION
-    if not settings.loss.reasoning + settings.loss.trajectory_tokens:
+    if not settings.loss.reasoning + settings.loss.trajectory_tokens + settings.insulation.reach:
         still += _LANGUAGE
     for name, parameter in model.named_parameters():
         if name.startswith(still):

@@ -133,6 +133,10 @@ def test_a_split_leaves_something_to_train_on():
     assert "train on" in problems(MINIMAL, "curate.split={validation: 0.5, test: 0.5}")[0]
 
 
+def test_weights_of_4_bits_are_not_split_over_processes():
+    assert "not split" in problems(MINIMAL, "train.method=qlora", "train.sharded=true")[0]
+
+
 def test_a_hub_model_names_its_revision():
     assert problems(MINIMAL, "base=hf://nvidia/Alpamayo-R1-10B")
     assert load_recipe(MINIMAL, ["base=hf://nvidia/Alpamayo-R1-10B@main"]).base.endswith("@main")

@@ -11,10 +11,11 @@ from tiny_training import settings
 
 from touge.contract.errors import DataError, GpuMemoryError, InfrastructureError
 from touge.training.failures import explained, smaller
+from touge.training.peaks import Setting
 
 
 def raised(error):
-    with explained(settings(batch_size=4)):
+    with explained(settings(batch_size=4, flow_draws=8), cameras=4, peaks={Setting("lora", 2, 8, 4): 31.25}):
         raise error
 
 
@@ -26,18 +27,22 @@ def raised(error):
         ({"batch_size": 5}, "train.batch_size=1 and train.gradient_accumulation=5"),
         ({"batch_size": 6, "gradient_accumulation": 2}, "train.batch_size=3 and train.gradient_accumulation=4"),
         ({"batch_size": 1, "flow_draws": 8}, "train.flow_draws=4"),
-        ({"batch_size": 1, "flow_draws": 1, "method": "full"}, "train.method=lora"),
+        ({"batch_size": 1, "method": "full", "optimiser": {"states": "bfloat16"}}, "train.optimiser.states=8bit"),
+        (
+            {"batch_size": 1, "flow_draws": 1, "method": "full"},
+            "resources.gpus to more, which split the weights, or train.method=lora",
+        ),
         ({"batch_size": 1, "flow_draws": 1, "method": "lora"}, "train.method=qlora"),
         ({"batch_size": 1, "flow_draws": 1, "method": "qlora"}, "a larger card"),
     ],
 )
 def test_the_advice_is_the_next_smaller_setting(given, advice):
-    assert advice in smaller(settings(**given))
+    assert advice in smaller(settings(**given))[0]
 
 
 @given(batch=st.integers(2, 64), accumulation=st.integers(1, 8))
 def test_the_smaller_batch_makes_the_same_steps(batch, accumulation):
-    advice = smaller(settings(batch_size=batch, gradient_accumulation=accumulation))
+    advice, _ = smaller(settings(batch_size=batch, gradient_accumulation=accumulation))
 
     size, parts = map(int, re.findall(r"=(\d+)", advice))
     assert size < batch
@@ -53,8 +58,17 @@ def test_the_smaller_batch_makes_the_same_steps(batch, accumulation):
     ],
 )
 def test_out_of_gpu_memory_names_the_smaller_setting(error):
-    with pytest.raises(GpuMemoryError, match=r"out of GPU memory \([^\n]+\)\. Set train\.batch_size=2"):
+    with pytest.raises(
+        GpuMemoryError, match=r"out of GPU memory \([^\n]+\)\. Set train\.batch_size=2.*measured: 31\.2 GiB"
+    ):
         raised(error)
+
+
+def test_nothing_is_said_of_a_setting_that_was_not_measured():
+    with pytest.raises(GpuMemoryError) as found, explained(settings(batch_size=4), cameras=1, peaks={}):
+        raise torch.OutOfMemoryError
+
+    assert "measured" not in str(found.value)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,19 @@ while True:
     assert (30, "another process was lost") == ranks(body)
 
 
+@pytest.mark.timeout(25)
+def test_a_rank_that_waits_for_a_dead_one_in_native_code_is_killed_within_seconds(ranks):
+    """Such a rank hears no signal: Python's handlers run when the native call returns."""
+    body = """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+meet()
+if rank:
+    os.kill(os.getpid(), signal.SIGKILL)
+time.sleep(60)
+"""
+    assert (137, "a rank died of SIGKILL") == ranks(body)
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGSEGV", 139), ("SIGABRT", 134)])
 def test_a_rank_that_crashes_natively_keeps_its_code(ranks, name, code):
     body = f"""

@@ -42,7 +42,7 @@ class Listener:
 def loop_of(model, train, listener):
     ranks = Ranks()
     weights = choose_weights(model, train)
-    return Loop(ranks.wrap(model.train()), State.begin(weights, train), train, ranks, listener.outside)
+    return Loop(ranks.wrap(model.train(), train), State.begin(weights, train), train, ranks, listener.outside)
 
 
 def snapshot(state):
@@ -67,8 +67,32 @@ def test_a_stop_saves_what_is_not_saved_yet(model, inputs, stop_at, saves):
     assert listener.saves == saves
 
 
+@pytest.mark.parametrize(("patience_s", "saves"), [(0.5, [2, 3]), (0.2, [2])])
+def test_a_stop_saves_only_what_the_grace_leaves_time_for(model, inputs, patience_s, saves):
+    """A step and a save take a tenth of a second each by the listener's clock."""
+    train, listener = settings(steps=6, batch_size=1, checkpoint_every=2), Listener(stop_at=3)
+    loop = replace(loop_of(model, train, listener), patience_s=patience_s)
+
+    with pytest.raises(Interrupted, match="stopped after step 3") as stopped:
+        loop.run(feed_of(inputs, train))
+
+    assert listener.saves == saves
+    assert ("saved step 2: a save takes 0 s, 0 s are granted" in str(stopped.value)) == (saves == [2])
+
+
+def test_what_was_never_saved_is_saved_however_little_time_there_is(model, inputs):
+    train, listener = settings(steps=6, batch_size=1), Listener(stop_at=1)
+    loop = replace(loop_of(model, train, listener), patience_s=0.0, save_s=99.0)
+
+    with pytest.raises(Interrupted, match="stopped after step 1;"):
+        loop.run(feed_of(inputs, train))
+
+    assert listener.saves == [1]
+
+
 def test_progress_is_told_at_once_then_now_and_then_and_at_the_end(model, inputs):
-    train, listener = settings(steps=12, batch_size=1), Listener(step_us=200_000)  # twice asked: 0.4 s a step
+    train = settings(steps=12, batch_size=1, checkpoint_every=99)
+    listener = Listener(step_us=200_000)  # twice asked: 0.4 s a step
 
     loop_of(model, train, listener).run(feed_of(inputs, train))
 

@@ -3,11 +3,15 @@
 import json
 import signal
 import time
+from operator import itemgetter
 
+import psutil
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
-from tiny_training import World
+from tiny_training import World, settings
+from torch import nn
 
 from touge.contract.artifacts import StageRef
 from touge.contract.errors import Interrupted, SettingsError
@@ -16,7 +20,7 @@ from touge.storage.execution import committed, executions, newest_checkpoint, re
 from touge.training import stage
 from touge.training.base_words import read_words
 from touge.training.metrics import read_rows
-from touge.training.ranks import Ranks, check_devices
+from touge.training.ranks import LossModule, Ranks, check_devices, is_sharded
 from touge.training.step import Totals
 
 WORDLESS = {2: {"reasoning": None}, 5: {"reasoning": None}}
@@ -35,10 +39,23 @@ def assert_close(found, expected, rate):
         torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=rate / 100, msg=name)
 
 
-def test_two_ranks_end_with_the_weights_of_one_process_and_the_same_global_batch(world, twin, start):
+def joined(folder):
+    """Return the weights of a checkpoint, of which each process wrote its rows."""
+    parts = {}
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            places = json.loads(file.metadata()["DCP_SHARDING_INFO"])
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                if name.startswith("weights."):
+                    parts.setdefault(name, []).append((places[name]["saved_offsets"], file.get_tensor(name)))
+    return {name: torch.cat([rows for _, rows in sorted(found, key=itemgetter(0))]) for name, found in parts.items()}
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_two_ranks_end_with_the_weights_of_one_process_and_the_same_global_batch(world, twin, start, sharded):
     for one in (world, twin):
         one.curate(changes=WORDLESS)
-    plan = world.plan(batch_size=1, gradient_accumulation=2, global_batch=4)
+    plan = world.plan(batch_size=1, gradient_accumulation=2, global_batch=4, sharded=sharded)
     alone = twin.context(twin.plan(batch_size=2, gradient_accumulation=2, global_batch=4))
     alone.execution.commit(stage.run(alone))
 
@@ -79,7 +96,51 @@ def test_two_ranks_that_are_told_to_stop_save_one_step_and_end_with_31(world, tw
         stage.run(alone)
     expected = newest_checkpoint(alone.store, StageRef(alone.stage.id)).artifact.fetch(world.root / "expected")
     found = saved.artifact.fetch(world.root / "found")
-    assert_close(*(load_file(folder / "weights.safetensors") for folder in (found, expected)), rate=1e-3 * saved.step)
+    assert_close(*map(joined, (found, expected)), rate=1e-3 * saved.step)
+
+
+def test_a_training_goes_on_with_two_processes_then_one_then_two_to_the_same_curve_and_weights(world, twin, start):
+    for one in (world, twin):
+        one.curate()
+    changes = {"method": "full", "learning_rate": 1e-3, "batch_size": 1, "steps": 40, "averaging": 0.9}
+    plan = world.plan(**changes, global_batch=2)
+    ref, store = StageRef(plan.stage("train").id), open_store(world.store_uri)
+    first = start(world.environ(plan), TOUGE_PROCESSES="2")
+    while read_progress(store, ref, "tiny-1-1-a") is None:
+        assert first.poll() is None, "it ended by itself"
+        time.sleep(0.02)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(60) == 31
+    by_two = newest_checkpoint(store, ref)
+    with pytest.raises(Interrupted, match=f"stopped after step {by_two.step + 2};"):
+        stage.run(world.context(plan, "tiny-1-1-b", stop_after=2))
+    by_one = newest_checkpoint(store, ref)
+
+    assert start(world.environ(plan, uid="c"), TOUGE_PROCESSES="2").wait(120) == 0
+
+    alone = twin.context(twin.plan(**changes, global_batch=2))
+    alone.execution.commit(stage.run(alone))
+    found = committed(store, ref).fetch(world.root / "found")
+    expected = committed(alone.store, StageRef(alone.stage.id)).fetch(world.root / "expected")
+    assert [2, 1] == [len([n for n in c.artifact.names() if n.endswith(".safetensors")]) for c in (by_two, by_one)]
+    rows = [read_rows(folder / "metrics.jsonl") for folder in (found, expected)]
+    assert [row.loss for row in rows[0]] == pytest.approx([row.loss for row in rows[1]], rel=1e-2)
+    assert_close(*(load_file(folder / "checkpoint/model.safetensors") for folder in (found, expected)), rate=1e-2)
+
+
+def test_a_rank_that_dies_takes_the_others_down_with_a_code_that_is_tried_again(world, start):
+    world.curate()
+    plan = world.plan(method="full", batch_size=1, steps=100_000, checkpoint_every=100_000)
+    process = start(world.environ(plan), TOUGE_PROCESSES="2")
+    while read_progress(open_store(world.store_uri), StageRef(plan.stage("train").id), "tiny-1-1-a") is None:
+        assert process.poll() is None, "it ended by itself"
+        time.sleep(0.02)
+    ranks = psutil.Process(process.pid).children()
+
+    ranks[1].kill()
+
+    assert process.wait(30) in {30, 137}
+    assert not [rank for rank in ranks if rank.is_running()]
 
 
 def test_one_process_agrees_with_itself():
@@ -90,6 +151,29 @@ def test_one_process_agrees_with_itself():
     assert ranks.follow({"step": 3}) == {"step": 3}
     assert ranks.follow(None) is None
     assert [1, 2] == ranks.join([1, 2])
+
+
+@pytest.mark.parametrize(("reach", "expected"), [(0.0, {}), (0.25, {"reach": 0.25})])
+def test_the_recipes_share_of_the_flow_losss_gradient_is_what_the_model_is_told(reach, expected):
+    class Model(nn.Module):
+        def losses(self, *given, **more):
+            return given, more
+
+    assert LossModule(Model(), reach)("batch", "noise", "time") == (("batch", "noise", "time"), expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"method": "full"}, True),
+        ({"method": "lora"}, False),
+        ({"method": "qlora"}, False),
+        ({"method": "full", "sharded": False}, False),
+        ({"method": "lora", "sharded": True}, True),
+    ],
+)
+def test_processes_split_the_weights_where_all_are_trained_or_the_recipe_says_so(changes, expected):
+    assert is_sharded(settings(**changes)) is expected
 
 
 @pytest.mark.parametrize(("processes", "gpus"), [(1, 0), (4, 0), (1, 1), (2, 8)])

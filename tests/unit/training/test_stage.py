@@ -21,6 +21,7 @@ from touge.training import stage
 from touge.training.metrics import read_rows
 from touge.training.weights import vision_is_frozen
 
+TENSORS = "shard-00001-model-00001-of-00001.safetensors"
 WEIGHTS = {"lora": "adapter/adapter_model.safetensors", "full": "checkpoint/model.safetensors"}
 
 
@@ -208,7 +209,7 @@ def test_where_the_newest_checkpoint_is_incomplete_the_one_before_it_is_used(tmp
     interrupted(parts, plan, 3)
     context = parts.context(plan, "tiny-1-2-b")
     newest = newest_checkpoint(context.store, StageRef(context.stage.id))
-    context.store.put(newest.artifact.prefix + "optimiser.pt", b"cut")
+    context.store.put(newest.artifact.prefix + "metrics.jsonl", b"cut")
 
     assert newest.step == 3
     assert newest_checkpoint(context.store, StageRef(context.stage.id)).step == 2
@@ -220,7 +221,7 @@ def test_a_checkpoint_whose_content_changed_is_refused_with_what_to_remove(world
     plan = world.plan()
     interrupted(world, plan, 3)
     context = world.context(plan, "tiny-1-2-b")
-    key = newest_checkpoint(context.store, StageRef(context.stage.id)).artifact.prefix + "weights.safetensors"
+    key = newest_checkpoint(context.store, StageRef(context.stage.id)).artifact.prefix + TENSORS
     content = context.store.get(key)
     context.store.put(key, content[:-4] + b"\xff\xff\xff\xff")
 
@@ -250,11 +251,31 @@ def test_a_loss_that_is_no_number_names_its_samples_and_keeps_the_last_checkpoin
     assert newest_checkpoint(context.store, StageRef(context.stage.id)).step == 1
 
 
-def test_another_number_of_processes_than_planned_is_refused(world):
+def test_weights_that_are_no_numbers_any_more_are_not_saved(world):
+    world.curate(count=4)
+    context = world.context(world.plan(learning_rate=1e39, checkpoint_every=1))
+
+    with pytest.raises(TougeError, match=r"step 0 left weights that are not finite.*last checkpoint is kept"):
+        stage.run(context)
+
+    assert saved_steps(context) == []
+
+
+def test_a_number_of_processes_that_cannot_make_the_planned_batch_is_refused(world):
     world.curate(count=4)
 
-    with pytest.raises(SettingsError, match=r"1 processes make a global batch of 2; the plan says 8.*TOUGE_PROCESSES"):
-        stage.run(world.context(world.plan(global_batch=8)))
+    with pytest.raises(SettingsError, match=r"1 processes take 2 samples at a time; the plan says 7.*TOUGE_PROCESSES"):
+        stage.run(world.context(world.plan(global_batch=7)))
+
+
+def test_fewer_processes_than_planned_make_its_batch_in_more_parts(tmp_path, base):
+    planned, fewer = (World(tmp_path / name, base) for name in ("planned", "fewer"))
+    for world in (planned, fewer):
+        world.curate(count=4)
+
+    expected = trained(planned.context(planned.plan(gradient_accumulation=4)))
+
+    assert_equal(weights(trained(fewer.context(fewer.plan(global_batch=8)))), weights(expected))
 
 
 def test_the_planned_number_of_processes_is_accepted(world):

@@ -7,7 +7,7 @@ from torch import nn
 
 from touge.contract.errors import CheckpointError
 from touge.training.metrics import MetricsRow
-from touge.training.state import AVERAGE, METRICS, OPTIMISER, WEIGHTS, State, restore_state, save_state
+from touge.training.state import METRICS, State, restore_state, save_state
 
 AVERAGED = settings(averaging=0.9)
 
@@ -83,18 +83,47 @@ def test_every_part_of_the_state_counts(saved, tmp_path, forgotten):
 
 @pytest.mark.parametrize("other", [weights(width=4), weights(c=nn.Parameter(torch.zeros(1)))])
 def test_a_checkpoint_of_other_weights_is_refused_with_their_names(saved, tmp_path, other):
-    with pytest.raises(CheckpointError, match=r"step 3 is of another training.*such as [ac]\."):
+    with pytest.raises(CheckpointError, match=r"step 3 is of another training.*such as average\.[ac]"):
         restore_state(State.begin(other, AVERAGED), tmp_path, 3)
 
 
 def test_a_checkpoint_without_the_average_that_is_asked_for_is_refused(tmp_path):
     save_state(State.begin(weights(), settings()), tmp_path)
 
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match=r"another training: 2 tensors differ.*average\.a, average\.b"):
         restore_state(State.begin(weights(), AVERAGED), tmp_path, 0)
 
 
-DAMAGES = [(name, how) for name in (WEIGHTS, AVERAGE, OPTIMISER, METRICS) for how in ("cut", "empty", "gone", "other")]
+def test_bytes_are_not_taken_for_numbers(tmp_path):
+    wide = {"a": nn.Parameter(torch.ones(2, 256))}
+    save_state(State.begin(wide, settings(optimiser={"states": "8bit"})), tmp_path)
+
+    with pytest.raises(CheckpointError, match=r"differ in name, shape or type.*exp_avg\.a"):
+        restore_state(State.begin(wide, settings()), tmp_path, 0)
+
+
+@pytest.mark.parametrize("size", [1, 40, 10**9])
+def test_a_state_may_be_of_many_files(tmp_path, monkeypatch, size):
+    monkeypatch.setattr("touge.training.state.FILE_BYTES", size)
+    state = State.begin(weights(), AVERAGED)
+    save_state(state, tmp_path)
+    restored = State.begin(weights(seed=1), AVERAGED)
+
+    restore_state(restored, tmp_path, 0)
+
+    assert len(list(tmp_path.glob("*.safetensors"))) == {1: 8, 40: 3, 10**9: 1}[size]
+    assert all(torch.equal(tensor, state.tensors()[name]) for name, tensor in restored.tensors().items())
+
+
+def test_a_folder_that_cannot_be_written_is_the_systems_error(saved, tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OSError, match="file"):
+        save_state(saved, tmp_path / "file")
+
+
+TENSORS = "shard-00001-model-00001-of-00001.safetensors"
+DAMAGES = [(name, how) for name in (TENSORS, METRICS) for how in ("cut", "empty", "other")] + [(METRICS, "gone")]
 DAMAGES.remove((METRICS, "empty"))  # a history without rows
 
 
