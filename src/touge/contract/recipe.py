@@ -263,6 +263,24 @@ class Insulation(Document):
     )
 
 
+class Economies(Document):
+    """What a training spends to save memory, or time; null: as method and GPU want it. A stage is the same with any."""
+
+    compile: bool | None = Field(None, description="fuse layers by torch.compile, where there is a C compiler")
+    recompute: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="of every so many layers one is computed again in the backward pass; 0 keeps all activations"
+    )
+    columns: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="batches are padded to a multiple of so many tokens; 0 leaves them as they come"
+    )
+    rounded_adapters: bool | None = Field(
+        None, description="adapters multiply in the type of activations instead of float32"
+    )
+    on_host: bool | None = Field(
+        None, description="word embeddings and a frozen vision tower stay in the host's memory"
+    )
+
+
 class Train(Document):
     """Samples to an adapter or a checkpoint."""
 
@@ -277,6 +295,7 @@ class Train(Document):
     learning_rates: LearningRates = LearningRates()
     optimiser: Optimiser = Optimiser()
     insulation: Insulation = Insulation()
+    economy: Economies = Economies()
     sharded: bool | None = Field(
         None,
         description="whether processes split weights, gradients and moments (FSDP2) or each holds all; "
@@ -291,6 +310,13 @@ class Train(Document):
     )
     checkpoint_every: Count = 200
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _trains_on_the_device(self) -> Self:
+        if self.economy.on_host and self.method == "full":
+            message = "economy.on_host: what is trained has to stay on the GPU; leave it out, or train adapters"
+            raise ValueError(message)
+        return self
 
 
 class Evaluate(Document):

@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import gather_object
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from touge.alpamayo.batch import Batch
 from touge.alpamayo.model import AlpamayoR1, Losses
@@ -64,8 +65,11 @@ class Ranks:
         return self.index == 0
 
     def wrap(self, model: AlpamayoR1) -> nn.Module:
-        """Place the model on this process's device; its gradients are averaged over the processes."""
-        return self._accelerator.prepare_model(LossModule(model))
+        """Average the gradients over the processes; the model stays where it is, and frozen weights are left alone."""
+        root = LossModule(model)
+        apart = {name for name, weight in root.named_parameters() if not weight.requires_grad}
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(root, apart)  # noqa: SLF001 - no other way
+        return self._accelerator.prepare_model(root, device_placement=False)
 
     def without_sync(self, model: nn.Module) -> AbstractContextManager[Any]:
         """Keep gradients local inside the block."""

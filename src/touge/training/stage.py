@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from tokenizers import Tokenizer
 from touge.alpamayo import checkpoint, lora
 from touge.alpamayo.batches import Encoder
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.economy import Economy, chosen
+from touge.alpamayo.machine import machine_of
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.prompt import prompt_hash
 from touge.alpamayo.quantisation import parameter_count
@@ -79,6 +81,7 @@ class _Training:
         """Train from wherever an earlier execution left off, and write the artifact's files."""
         base = model_folder(self.context.plan.base, self.context.scratch)
         model, tokenizer = self._load_base(base)
+        economy = self._economise(model)
         inputs = self._inputs(model, tokenizer)
         order = Order(tuple(row.weight for row in inputs.samples.rows), self.settings.seed)
         feed = Feed(inputs, order, self.settings, self.ranks.index, self.ranks.count)
@@ -93,6 +96,7 @@ class _Training:
         self._guard(model, state, feed)
         self._log_start(model, state, inputs)
         feed = self._with_features(feed, model, state)
+        model.economise(economy)
         Loop(wrapped, state, self.settings, self.ranks, self._outside()).run(feed)
         return self._finish(model, tokenizer, state, inputs) if self.ranks.leads else {}
 
@@ -102,6 +106,24 @@ class _Training:
         dtype = _dtype(AlpamayoConfig.read(folder, backbone=backbone).dtype, self.settings, self.ranks.device)
         four_bit = self.settings.method == "qlora"
         return checkpoint.load(folder, backbone=backbone, dtype=dtype, device=self.ranks.device, four_bit=four_bit)
+
+    def _economise(self, model: AlpamayoR1) -> Economy:
+        """Choose how the model runs, and put its weights where they live; the rest waits for the adapters."""
+        wishes, machine = self.context.plan.recipe.train.economy, machine_of(self.ranks.device)
+        split = self.settings.method == "full" if self.settings.sharded is None else self.settings.sharded
+        economy = chosen(
+            wishes,
+            self.settings.method,
+            machine,
+            vision_frozen=vision_is_frozen(self.settings),
+            split=split and self.ranks.count > 1,
+        )
+        if machine.memory_gib and not machine.compiler:
+            self.context.log.warning("no C compiler (CC, gcc or clang): layers are not compiled")
+        self.context.log.info("economy", gpu_gib=machine.memory_gib, **asdict(economy))
+        model.requires_grad_(requires_grad=self.settings.method == "full")
+        model.economise(economy.places)
+        return economy
 
     def _inputs(self, model: AlpamayoR1, tokenizer: Tokenizer) -> Inputs:
         data = self.context.artifact("data").fetch(self.scratch / "data", ["samples.jsonl"])

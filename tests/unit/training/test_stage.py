@@ -371,3 +371,28 @@ def test_a_real_process_that_is_told_to_stop_leaves_a_checkpoint_and_ends_with_3
     assert step >= 1
     assert f"stopped after step {step};" in (world.root / "message-a").read_text()
     interrupted(world, plan, step + 2, "tiny-1-2-b", asked=3)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_economies_train_the_same_weights(world, method):
+    world.curate(changes={2: {"reasoning": None}})
+    wishes = {"recompute": 1, "columns": 16, "rounded_adapters": True, "on_host": method == "lora"}
+    plain = weights(trained(world.context(world.plan(method=method, steps=2))))
+
+    frugal = weights(trained(world.context(world.plan(method=method, steps=2, economy=wishes))))
+
+    assert frugal.keys() == plain.keys()
+    for name, tensor in plain.items():
+        torch.testing.assert_close(frugal[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_the_log_tells_the_economy_before_the_first_step(world):
+    world.curate(count=2)
+    context = world.context(world.plan(steps=1, economy={"recompute": 2}))
+    with structlog.testing.capture_logs() as logs:
+        stage.run(context)
+
+    events = [line["event"] for line in logs]
+    told = logs[events.index("economy")]
+    assert events.index("economy") < events.index("training")
+    assert (told["recompute"], told["compiler"], told["gpu_gib"]) == (2, "", None)
