@@ -281,6 +281,20 @@ class Economies(Document):
     )
 
 
+class Augmentation(Document):
+    """Other light in training pictures, by chance for each step, sample and camera; 0 leaves them. Nothing mirrors."""
+
+    brightness: Fraction = Field(0.0, description="largest shift, of full scale")
+    contrast: Fraction = Field(0.0, description="largest change of the factor about mid-grey")
+    gamma: Annotated[float, Field(ge=0)] = Field(0.0, description="g: exponents from 1/(1+g) to 1+g")
+    noise: Fraction = Field(0.0, description="standard deviation, of full scale; the same in a camera's frames")
+
+    @property
+    def off(self) -> bool:
+        """Whether pictures stay as they are."""
+        return not (self.brightness or self.contrast or self.gamma or self.noise)
+
+
 class Train(Document):
     """Samples to an adapter or a checkpoint."""
 
@@ -296,6 +310,7 @@ class Train(Document):
     optimiser: Optimiser = Optimiser()
     insulation: Insulation = Insulation()
     economy: Economies = Economies()
+    augmentation: Augmentation = Augmentation()
     sharded: bool | None = Field(
         None,
         description="whether processes split weights, gradients and moments (FSDP2) or each holds all; "

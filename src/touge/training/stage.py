@@ -46,7 +46,7 @@ from touge.training.frames import FrameSource
 from touge.training.guards import check_frozen, check_materialised, check_sight
 from touge.training.inputs import Inputs
 from touge.training.loop import Loop, Outside
-from touge.training.metrics import write_rows, write_tensorboard
+from touge.training.metrics import idle_share, write_rows, write_tensorboard
 from touge.training.order import Order
 from touge.training.quantised import WINDOWS, compare
 from touge.training.ranks import Ranks
@@ -84,7 +84,8 @@ class _Training:
         economy = self._economise(model)
         inputs = self._inputs(model, tokenizer)
         order = Order(tuple(row.weight for row in inputs.samples.rows), self.settings.seed)
-        feed = Feed(inputs, order, self.settings, self.ranks.index, self.ranks.count)
+        pin = self.ranks.device.type == "cuda"
+        feed = Feed(inputs, order, self.settings, self.ranks.index, self.ranks.count, pin=pin)
         resumed = self._resumed()
         self._fill_in_words(model, tokenizer, feed)
         self._measure_quantisation(model, base, feed)
@@ -202,7 +203,7 @@ class _Training:
         check_sight(model, batch.to(self.ranks.device), draws.to(self.ranks.device))
 
     def _with_features(self, feed: Feed, model: AlpamayoR1, state: State) -> Feed:
-        if not vision_is_frozen(self.settings):
+        if not vision_is_frozen(self.settings) or not self.settings.augmentation.off:
             return feed
         ahead = range(state.step, self.settings.steps)
         needed = {index for step in ahead for part in feed.indices(step) for index in part}
@@ -297,6 +298,7 @@ class _Training:
                 "all": sum(map(parameter_count, model.parameters())),
             },
             **({"quantisation": self.quantisation} if self.quantisation else {}),
+            "idle_share": idle_share(state.rows),
             "last": state.rows[-1].numbers() if state.rows else {},
             "tainted": bool(data.get("tainted", False)),
         }

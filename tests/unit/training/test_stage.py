@@ -18,7 +18,7 @@ from touge.contract.errors import CheckpointError, DataError, Interrupted, Setti
 from touge.contract.recipe import Train
 from touge.storage.execution import committed, newest_checkpoint, read_progress
 from touge.training import stage
-from touge.training.metrics import read_rows
+from touge.training.metrics import idle_share, read_rows
 from touge.training.weights import vision_is_frozen
 
 WEIGHTS = {"lora": "adapter/adapter_model.safetensors", "full": "checkpoint/model.safetensors"}
@@ -41,7 +41,7 @@ def assert_equal(first, second):
 
 def history(folder):
     """Return the metrics of every step, without times."""
-    timeless = {"time_us", "samples_per_second"}
+    timeless = {"time_us", "samples_per_second", "idle_share"}
     return [row.model_dump(exclude=timeless) for row in read_rows(folder / "metrics.jsonl")]
 
 
@@ -105,6 +105,7 @@ def test_the_artifact_tells_how_the_training_went(world):
     assert summary["parameters"]["trained"] == adapters < summary["parameters"]["all"]
     assert [0, 1, 2] == [row["step"] for row in history(folder)]
     assert summary["last"]["loss"] == history(folder)[-1]["loss"]
+    assert summary["idle_share"] == idle_share(read_rows(folder / "metrics.jsonl"))
     assert len(list((folder / "tensorboard").iterdir())) == 1
 
 
@@ -396,3 +397,17 @@ def test_the_log_tells_the_economy_before_the_first_step(world):
     told = logs[events.index("economy")]
     assert events.index("economy") < events.index("training")
     assert (told["recompute"], told["compiler"], told["gpu_gib"]) == (2, "", None)
+
+
+def test_another_light_trains_other_weights_and_is_the_same_after_an_interruption(world):
+    world.curate(count=4)
+    light = {"brightness": 0.3, "gamma": 0.5}
+    lit, again = world.plan(augmentation=light), world.plan(augmentation=light, checkpoint_every=99)
+
+    plain = weights(trained(world.context(world.plan())))
+    whole = weights(trained(world.context(lit)))
+    interrupted(world, again, step=2, asked=2)
+    resumed = weights(trained(world.context(again, "tiny-1-2-b")))
+
+    assert any(not torch.equal(plain[name], whole[name]) for name in plain)
+    assert_equal(resumed, whole)
