@@ -16,7 +16,7 @@ help:
 	@echo "make images   the four container images, by buildah or docker; heeds BASE_IMAGE, REGISTRY, PIP_CERT, IMAGES"
 	@echo "make test-images  builds and runs them; needs root, buildah, debootstrap, runc and an hour the first time"
 	@echo "make goldens  the recorded manifests anew, and the model against the reference's vectors"
-	@echo "make schema   what is generated of recipe and chart anew, after a change of either"
+	@echo "make schema   what is generated of recipe, chart and memory figures anew, after a change of one"
 
 setup: $(STAMP)
 
@@ -55,4 +55,5 @@ goldens: $(STAMP)
 
 schema: $(STAMP)
 	$(BIN)/python -m controller schema > jobs/schema.json
+	$(BIN)/python -m controller.figures README.md
 	$(BIN)/python -m controller.chart charts/touge

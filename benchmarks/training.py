@@ -6,7 +6,7 @@ same process; `--matrix FILE` runs all rows of the table, each in a process and 
 them to a file as they end: a row that fails says how, and the others go on.
 
 `--with` and `--without` take compile, recompute, columns, adapters and host (words and vision tower in the host's
-memory): which of them a method and a cap start from is in `economy_of`.
+memory): which of them a method and a cap start from is what the training stage chooses (`touge.alpamayo.economy`).
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ from full_size import FULL, TINY, Sizes, batches, build
 from operations import operations
 from touge.alpamayo import lora
 from touge.alpamayo.batch import Batch
-from touge.alpamayo.economy import Economy
+from touge.alpamayo.economy import Economy, Machine, chosen
+from touge.alpamayo.machine import has_compiler, machine_of
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.rollout import Sampling, rollout
-from touge.contract.recipe import Loss, Train
+from touge.contract.recipe import Economies, Loss, Train
 from touge.training.draws import Draws, draw
 from touge.training.optimiser import build_optimiser
 from touge.training.step import train_step
@@ -52,7 +53,15 @@ _KERNELS = {
     "efficient": SDPBackend.EFFICIENT_ATTENTION,
     "math": SDPBackend.MATH,
 }
-_SMALL_CARD_GIB = 30
+#: What a run without a GPU is like.
+_LARGE_CARD_GIB = 80
+_TRICKS: dict[str, tuple[str, bool | int]] = {
+    "compile": ("compile", True),
+    "recompute": ("recompute", 1),
+    "columns": ("columns", 64),
+    "adapters": ("rounded_adapters", True),
+    "host": ("on_host", True),
+}
 _ROW_SECONDS, _SHORTEST_S = 180, 25
 
 #: The table: options of each row, and the seconds it may take.
@@ -248,19 +257,15 @@ class _Mute:
 
 
 def economy_of(arguments: argparse.Namespace) -> Economy:
-    """Return what the method and the cap start from, changed by `--with` and `--without`."""
-    small = arguments.cap_gib is not None and arguments.cap_gib < _SMALL_CARD_GIB
-    full = arguments.method == "full"
-    chosen = {"compile", "columns", "adapters"} - ({"adapters"} if full else set())
-    chosen |= ({"recompute"} if small or full else set()) | ({"host"} if small and not full else set())
-    chosen = (chosen | set(arguments.also_with)) - set(arguments.without)
-    return Economy(
-        compiler="inductor" if "compile" in chosen else "",
-        recompute=arguments.recompute if "recompute" in chosen else 0,
-        columns=arguments.columns if "columns" in chosen else 0,
-        rounded_adapters="adapters" in chosen,
-        words_on_host="host" in chosen,
-        vision_on_host="host" in chosen,
+    """Return what a training by this method on a card of this size chooses, changed by `--with` and `--without`."""
+    wishes = {field: value for name, (field, value) in _TRICKS.items() if name in arguments.also_with}
+    wishes |= {field: type(value)(0) for name, (field, value) in _TRICKS.items() if name in arguments.without}
+    memory = arguments.cap_gib or machine_of(_device()).memory_gib or _LARGE_CARD_GIB
+    economy = chosen(Economies.model_validate(wishes), arguments.method, Machine(memory, has_compiler()))
+    return replace(
+        economy,
+        recompute=arguments.recompute if economy.recompute else 0,
+        columns=arguments.columns if economy.columns else 0,
     )
 
 

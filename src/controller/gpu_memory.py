@@ -1,12 +1,14 @@
 """How much GPU memory each method needs, so that a plan can say it and a node can be chosen by it.
 
-Read by `plan` (the verb) and by placement. Pure. The figures are the table's (`placement.yaml`).
+Read by `plan` (the verb) and by placement. Pure. A method's card is that of the chart's templates (`placement.yaml`);
+a recipe's is that of the measured row which covers it (`figures.yaml`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from controller.figures import figure_of
 from controller.hardware import TABLE
 from touge.contract.recipe import Recipe
 
@@ -23,4 +25,16 @@ def needed_gb(stage: str, recipe: Recipe) -> int | None:
         return None
     if asked := recipe.resources.gpu_memory:
         return int(asked.removesuffix("GB"))
-    return METHOD_GB[recipe.train.method]
+    figure = figure_of(recipe) if stage == "train" else None
+    return figure.card if figure else METHOD_GB[recipe.train.method]
+
+
+def told_memory(stage: str, recipe: Recipe) -> str:
+    """Return in words what memory the stage needs and how that is known; `-` where it needs no GPU."""
+    gigabytes = needed_gb(stage, recipe)
+    if gigabytes is None:
+        return "-"
+    if recipe.resources.gpu_memory:
+        return f"{gigabytes} GB, asked for"
+    figure = figure_of(recipe) if stage == "train" else None
+    return f"{gigabytes} GB, {figure.told if figure else 'estimated'}"

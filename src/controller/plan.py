@@ -59,7 +59,7 @@ def _sections(recipe: Recipe, stage_nonce: str) -> dict[StageName, dict[str, Any
         "curate-map": mapped | ({"nonce": stage_nonce} if stage_nonce else {}),
         "curate": {"curate": curate, "schema": SAMPLE_SCHEMA},
         "train": {
-            "train": recipe.train.model_dump(mode="json", by_alias=True),
+            "train": recipe.train.model_dump(mode="json", by_alias=True, exclude={"economy": True}),
             "global_batch": global_batch(recipe),
         },
         "evaluate-map": {"evaluate": _without(evaluate, "gate")},

@@ -114,14 +114,13 @@ def _outcome(said: Sequence[Rehearsed], place: Place) -> list[str]:
 def plan_rows(plan: ThePlan, desk: Desk) -> list[dict[str, str]]:
     """Return one row a stage: what will happen to it, what it needs, where it would run."""
     from controller.facts import committed_tasks
-    from controller.gpu_memory import needed_gb
+    from controller.gpu_memory import told_memory
     from controller.reconcile import needed_stages
 
     done = committed_tasks(plan, desk.store)
     needed = {stage.name: stage for stage in needed_stages(plan, done)}
     rows = []
     for stage in plan.stages:
-        gigabytes = needed_gb(stage.name, plan.recipe)
         kept = sum(task.stage == stage.name for task in done)
         reused = "reused" if kept == stage.shards else "not needed"
         partly = f"run ({kept} of {stage.shards} done)" if kept else "run"
@@ -131,7 +130,7 @@ def plan_rows(plan: ThePlan, desk: Desk) -> list[dict[str, str]]:
                 "id": stage.id,
                 "shards": str(stage.shards),
                 "does": partly if stage.name in needed else reused,
-                "gpu_memory": f"{gigabytes} GB" if gigabytes else "-",
+                "gpu_memory": told_memory(stage.name, plan.recipe),
                 "where": desk.runner.place(stage, plan),
             }
         )

@@ -77,16 +77,10 @@ class Prefix:
 class Growing:
     """Appends each pass to buffers of fixed capacity."""
 
-    def __init__(self, start: Prefix, repeats: int, extra: int) -> None:
-        """Begin with `start`, each row repeated `repeats` times, with room for `extra` more columns."""
+    def __init__(self, start: Prefix, extra: int) -> None:
+        """Begin with `start`, with room for `extra` more columns."""
         self.length = start.layers[0][0].shape[2]
-        self._buffers = [tuple(self._buffer(t, repeats, extra) for t in pair) for pair in start.layers]
-
-    def _buffer(self, start: Tensor, repeats: int, extra: int) -> Tensor:
-        rows, heads, length, size = start.shape
-        buffer = start.new_zeros(rows * repeats, heads, length + extra, size)
-        buffer[:, :, :length] = start.repeat_interleave(repeats, dim=0) if repeats > 1 else start
-        return buffer
+        self._buffers = [tuple(_with_room(tensor, extra) for tensor in pair) for pair in start.layers]
 
     def before(self, layer: int) -> KeyValue | None:
         """Return everything kept so far; see `Memory`."""
@@ -107,6 +101,13 @@ class Growing:
     def prefix(self) -> Prefix:
         """Return everything kept so far, as a prefix."""
         return Prefix([(k[:, :, : self.length], v[:, :, : self.length]) for k, v in self._buffers])
+
+
+def _with_room(start: Tensor, extra: int) -> Tensor:
+    rows, heads, length, size = start.shape
+    buffer = start.new_zeros(rows, heads, length + extra, size)
+    buffer[:, :, :length] = start
+    return buffer
 
 
 class LayerMemory:

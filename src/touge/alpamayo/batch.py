@@ -5,6 +5,7 @@ Shapes: B rows, L columns, N = 16 history poses, T = 64 future steps.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -39,7 +40,8 @@ class Batch:
         prefix: Columns up to and including `traj_future_start`; the same for all rows. L in generation form.
         history: [B, N, 4] x, y, z, yaw, metres and radians, ego frame at t0.
         action: [B, T, 2] normalised future; empty in generation form.
-        pixels: [patches, D] as Qwen3-VL's image processor gives them, or None where features are given.
+        pixels: uint8 [patches, 3 patch^2], or [patches, D] as Qwen3-VL's image processor gives them, or None where
+            features are given.
         grid: [images, 3] patches in time, height, width.
         features: Vision features computed before, or None.
     """
@@ -67,10 +69,22 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Self:
         """Return the batch with every tensor on `device`; pinned ones travel while the host goes on."""
-        return replace(self, **{f.name: _moved(getattr(self, f.name), device) for f in fields(self)})
+        return self._each(lambda tensor: moved(tensor, device))
+
+    def pinned(self) -> Self:
+        """Return the batch with every tensor in memory from which a GPU fetches by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(self, **{f.name: _changed(getattr(self, f.name), change) for f in fields(self)})
 
 
-def _moved(value: Any, device: torch.device | str) -> Any:
+def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Return the tensor on a device; a pinned one travels while the host goes on."""
+    return tensor.to(device, non_blocking=tensor.is_pinned())
+
+
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, VisionFeatures):
-        return VisionFeatures(value.embeddings.to(device), tuple(level.to(device) for level in value.deepstack))
-    return value.to(device, non_blocking=value.is_pinned()) if isinstance(value, Tensor) else value
+        return VisionFeatures(change(value.embeddings), tuple(map(change, value.deepstack)))
+    return change(value) if isinstance(value, Tensor) else value

@@ -92,17 +92,16 @@ def causal_mask(attention_mask: Tensor) -> Tensor:
     return (lower & attention_mask.bool()[:, None, :])[:, None]
 
 
-def draws_mask(prefix: Tensor, draws: int, steps: int, *, causal: bool) -> Tensor:
+def draws_mask(prefix: Tensor, steps: int, *, causal: bool) -> Tensor:
     """Return the mask [B, 1, D T, P + D T] of D draws that see the prefix and each itself alone.
 
     Args:
-        prefix: [B, P], true where the prefix is no padding.
-        draws: D.
+        prefix: [B, D, P], true where a draw may read the prefix.
         steps: T.
         causal: Whether a step sees only its past within its draw.
     """
-    length = draws * steps
+    rows, draws, _ = prefix.shape
     block = torch.block_diag(*[torch.ones(steps, steps, device=prefix.device)] * draws).bool()
     own = block.tril() if causal else block
-    rows = len(prefix)
-    return torch.cat([prefix.bool()[:, None].expand(-1, length, -1), own.expand(rows, -1, -1)], dim=-1)[:, None]
+    read = prefix.bool().repeat_interleave(steps, dim=1)
+    return torch.cat([read, own.expand(rows, -1, -1)], dim=-1)[:, None]

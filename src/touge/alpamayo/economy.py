@@ -1,12 +1,22 @@
 """What the model spends to save memory, or time: one setting for each trick, none of which changes what is computed.
 
-The default is the plain model. `AlpamayoR1.economise` arranges a model once, behind adapters and device, before the
-first step.
+A recipe's wishes, a method and a machine in, an `Economy` out; pure. The default is the plain model.
+`AlpamayoR1.economise` arranges a model so.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+from touge.contract.recipe import Economies
+
+T = TypeVar("T")
+
+#: A card with less cannot hold the bfloat16 model of 20.7 GiB and its activations.
+_SMALL_CARD_GIB = 30
+#: Few lengths to compile for, and little padding.
+_COLUMNS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +39,55 @@ class Economy:
     rounded_adapters: bool = False
     words_on_host: bool = False
     vision_on_host: bool = False
+
+    @property
+    def places(self) -> Economy:
+        """Only where weights live: all that matters before the first step."""
+        return Economy(words_on_host=self.words_on_host, vision_on_host=self.vision_on_host)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a process computes with.
+
+    Attributes:
+        memory_gib: Of its GPU; None on a CPU.
+        compiler: Whether there is a C compiler, which torch.compile needs.
+    """
+
+    memory_gib: float | None
+    compiler: bool
+
+    @property
+    def small(self) -> bool:
+        """Whether the model must make itself small."""
+        return self.memory_gib is not None and self.memory_gib < _SMALL_CARD_GIB
+
+
+def chosen(
+    wishes: Economies, method: str, machine: Machine, *, vision_frozen: bool = True, split: bool = False
+) -> Economy:
+    """Return how a training runs: as wished, else as method and machine want it.
+
+    Args:
+        wishes: The recipe's; on a CPU what is null is the plain model's.
+        method: Of the training.
+        machine: That it runs on.
+        vision_frozen: Whether nothing of the vision tower is trained, adapters included.
+        split: Whether processes split the weights: then nothing is compiled, and nothing lies apart from the rest.
+    """
+    gpu, full = machine.memory_gib is not None, method == "full"
+    on_host = _wished(wishes.on_host, machine.small and not full and not split)
+    compiled = machine.compiler and _wished(wishes.compile, gpu and not split)
+    return Economy(
+        compiler="inductor" if compiled else "",
+        recompute=_wished(wishes.recompute, int(machine.small or (gpu and full))),
+        columns=_wished(wishes.columns, _COLUMNS if gpu else 0),
+        rounded_adapters=_wished(wishes.rounded_adapters, gpu and not full),
+        words_on_host=on_host,
+        vision_on_host=on_host and vision_frozen,
+    )
+
+
+def _wished(wish: T | None, usual: T) -> T:
+    return usual if wish is None else wish

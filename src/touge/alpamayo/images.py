@@ -58,7 +58,7 @@ class PatchGrid:
 
 
 def patches(frames: Sequence[Frame], grid: PatchGrid, name: str = "frames") -> tuple[Tensor, Tensor]:
-    """Cut frames into patches with values in -1…1.
+    """Cut frames into patches; `normalised` makes of them what the tower takes, where it computes.
 
     Args:
         frames: uint8 [height, width, 3] each.
@@ -66,7 +66,7 @@ def patches(frames: Sequence[Frame], grid: PatchGrid, name: str = "frames") -> t
         name: What the frames belong to, for the message.
 
     Returns:
-        Pixels [patches, 3 * temporal * patch^2], ordered by merged block, and grids [frames, 3].
+        Pixels, uint8 [patches, 3 * patch^2], ordered by merged block, and grids [frames, 3].
 
     Raises:
         DataError: A frame has another type, or a size that the processor would change.
@@ -77,6 +77,27 @@ def patches(frames: Sequence[Frame], grid: PatchGrid, name: str = "frames") -> t
     pixels = np.concatenate([_patches(frame, grid) for frame in frames])
     sizes = [(1, frame.shape[0] // grid.patch, frame.shape[1] // grid.patch) for frame in frames]
     return torch.from_numpy(pixels), torch.tensor(sizes)
+
+
+def normalised(pixels: Tensor, temporal: int, dtype: torch.dtype) -> Tensor:
+    """Return pixels as the tower takes them: in -1…1, a still image repeated over time.
+
+    Mean and deviation are 0.5 (Qwen3-VL's preprocessor_config.json).
+
+    Args:
+        pixels: uint8 [patches, 3 * patch^2] of `patches`; others are taken to be normalised.
+        temporal: Frames per patch.
+        dtype: Of the result [patches, 3 * temporal * patch^2].
+    """
+    if pixels.dtype != torch.uint8:
+        return pixels.to(dtype)
+    scaled = (pixels.float() / 127.5 - 1).to(dtype)
+    return scaled.unflatten(1, (3, 1, -1)).expand(-1, -1, temporal, -1).flatten(1)
+
+
+def negative(pixels: Tensor) -> Tensor:
+    """Return the pixels of the same pictures with every colour turned into its opposite."""
+    return 255 - pixels if pixels.dtype == torch.uint8 else -pixels
 
 
 def _problem(frame: Frame, grid: PatchGrid) -> str | None:
@@ -92,11 +113,9 @@ def _problem(frame: Frame, grid: PatchGrid) -> str | None:
     return None
 
 
-def _patches(frame: Frame, grid: PatchGrid) -> npt.NDArray[np.float32]:
-    """Cut one frame; mean and deviation are 0.5 (Qwen3-VL's preprocessor_config.json)."""
+def _patches(frame: Frame, grid: PatchGrid) -> Frame:
+    """Cut one frame into [patches, 3 * patch^2]."""
     p, m = grid.patch, grid.merge
-    scaled = frame.astype(np.float32) / 127.5 - 1
-    height, width, channels = scaled.shape
-    blocks = scaled.reshape(height // p // m, m, p, width // p // m, m, p, channels)
-    ordered = blocks.transpose(0, 3, 1, 4, 6, 2, 5).reshape(-1, channels, 1, p, p)
-    return np.repeat(ordered, grid.temporal, axis=2).reshape(len(ordered), -1)
+    height, width, channels = frame.shape
+    blocks = frame.reshape(height // p // m, m, p, width // p // m, m, p, channels)
+    return blocks.transpose(0, 3, 1, 4, 6, 2, 5).reshape(-1, channels * p * p)

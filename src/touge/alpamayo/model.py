@@ -30,6 +30,7 @@ from touge.alpamayo.exact import ExactRotary
 from touge.alpamayo.expert import Expert
 from touge.alpamayo.flow_matching import flow_loss, noisy_action
 from touge.alpamayo.host import Guest, settle
+from touge.alpamayo.images import normalised
 from touge.alpamayo.layout import Layout
 from touge.alpamayo.patch_embedding import PatchEmbedding
 from touge.alpamayo.vocabulary import Vocabulary
@@ -56,20 +57,26 @@ class Context:
 
     Attributes:
         prefix: Keys and values of P columns.
-        mask: [B, P], true where a column may be read.
-        position: [B] rotary position of the first action step.
+        mask: [B, P], true where a column may be read; [B, D, P] where each draw may read others.
+        position: [B] rotary position of the first action step; [B, D] where each draw has its own.
     """
 
     prefix: Prefix
     mask: Tensor
     position: Tensor
 
-    def repeated(self, times: int) -> Context:
-        """Return the context of B * times rows, each row's copies side by side."""
+    def of_draws(self, draws: int) -> Context:
+        """Return the same with mask and position of each draw."""
+        if self.mask.dim() == 3:
+            return self
+        each = self.mask[:, None].expand(-1, draws, -1), self.position[:, None].expand(-1, draws)
+        return Context(self.prefix, *each)
+
+    def repeated(self, draws: int) -> Context:
+        """Return the context of B * draws rows of one draw each, those of a row side by side."""
+        each = self.of_draws(draws)
         return Context(
-            self.prefix.repeated(times),
-            self.mask.repeat_interleave(times, dim=0),
-            self.position.repeat_interleave(times, dim=0),
+            self.prefix.repeated(draws), each.mask.flatten(0, 1)[:, None], each.position.flatten(0, 1)[:, None]
         )
 
 
@@ -95,7 +102,7 @@ class AlpamayoR1(nn.Module):
         self.action_space = ActionSpace(config.action_space, dtype)
 
     def economise(self, economy: Economy) -> None:
-        """Arrange to run so; once, with adapters in place and on the device.
+        """Arrange to run so, on the device: where weights live first, or not at all; the rest with adapters in place.
 
         Raises:
             ValueError: If a part that is trained should live on the host.
@@ -108,7 +115,7 @@ class AlpamayoR1(nn.Module):
         if economy.words_on_host:
             _check_frozen(text.embed_tokens, "words_on_host")
             settle(text.embed_tokens.weight)
-        if economy.vision_on_host:
+        if economy.vision_on_host and self._guest is None:
             _check_frozen(visual, "vision_on_host")
             self._guest = Guest(visual)
         if economy.rounded_adapters:
@@ -151,10 +158,12 @@ class AlpamayoR1(nn.Module):
         return self._read(batch, Layout.of(batch, self.vocabulary.image), memory)
 
     def encode_images(self, pixels: Tensor, grid: Tensor) -> VisionFeatures:
-        """Run the vision tower over pixels [patches, D] of images with grids [images, 3]."""
+        """Run the vision tower over pixels [patches, D] of images with grids [images, 3]; see `Batch`."""
         visual = self.vlm.model.visual
+        embedding = visual.patch_embed.proj
+        given = normalised(pixels, embedding.kernel_size[0], embedding.weight.dtype)
         with self._guest.visiting() if self._guest else contextlib.nullcontext():
-            output = visual(pixels.to(visual.patch_embed.proj.weight.dtype), grid_thw=grid)
+            output = visual(given, grid_thw=grid)
         return VisionFeatures(output.pooler_output, tuple(output.deepstack_features))
 
     def _layout(self, batch: Batch) -> Layout:
@@ -177,13 +186,17 @@ class AlpamayoR1(nn.Module):
     def _embeddings(self, layout: Layout, vision: VisionFeatures) -> Tensor:
         """Return [B, L, C]: words from the table, images from the vision tower."""
         ids = layout.input_ids.flatten()
-        table = self.vlm.model.language_model.embed_tokens
-        words = table(ids[layout.words].to(table.weight.device)).to(ids.device)
+        words = self.words(ids[layout.words])
         empty = words.new_empty(len(ids), words.shape[1])
         joined = empty.index_copy(0, layout.words, words).index_copy(
             0, layout.images, vision.embeddings.to(words.dtype)
         )
         return joined.unflatten(0, layout.input_ids.shape)
+
+    def words(self, ids: Tensor) -> Tensor:
+        """Return the embeddings [..., C] of tokens [...] on the tokens' device, wherever the table lives."""
+        table = self.vlm.model.language_model.embed_tokens
+        return table(ids.to(table.weight.device)).to(ids.device)
 
     def velocity(self, context: Context, x: Tensor, time: Tensor, *, causal: bool | None = None) -> Tensor:
         """Return the expert's velocity [B, D, T, 2] at noisy actions [B, D, T, 2] and times [B, D].
@@ -199,7 +212,7 @@ class AlpamayoR1(nn.Module):
         """
         causal = not self.config.non_causal if causal is None else causal
         draws, steps = x.shape[1:3]
-        if context.mask.shape[1] >= draws * steps:
+        if context.mask.shape[-1] >= draws * steps:
             return self._velocity(context, x, time, causal=causal)
         alone = x.flatten(0, 1)[:, None], time.flatten()[:, None]
         return self._velocity(context.repeated(draws), *alone, causal=causal).view_as(x)
@@ -207,13 +220,14 @@ class AlpamayoR1(nn.Module):
     def _velocity(self, context: Context, x: Tensor, time: Tensor, *, causal: bool) -> Tensor:
         """Return the same, with one pass for all draws of a row."""
         rows, draws, steps, _ = x.shape
+        context = context.of_draws(draws)
         embedded = self.action_in_proj(x.flatten(0, 1), time.flatten()).to(self.expert.norm.weight.dtype)
-        positions = (context.position[:, None] + torch.arange(steps, device=x.device)).repeat(1, draws)
+        positions = (context.position[..., None] + torch.arange(steps, device=x.device)).flatten(1)
         hidden = self.expert(
             embedded.unflatten(0, (rows, draws)).flatten(1, 2),
             context.prefix,
             positions.expand(3, -1, -1),
-            draws_mask(context.mask, draws, steps, causal=causal),
+            draws_mask(context.mask, steps, causal=causal),
             self.economy,
         )
         velocity: Tensor = self.action_out_proj(hidden.to(self.action_out_proj.weight.dtype))

@@ -84,27 +84,29 @@ def drive(model: AlpamayoR1, batch: Batch, sampling: Sampling) -> list[Drawn]:
 
 
 class _Reading:
-    """Token-by-token generation with growing keys and values; finished rows append masked columns."""
+    """Token-by-token generation: a window's rollouts are columns of one row, each of which sees the prefix and its own.
+
+    So the prefix is there once, whatever K is. Finished rollouts append masked columns.
+    """
 
     def __init__(self, model: AlpamayoR1, batch: Batch, sampling: Sampling) -> None:
         self.model, self.sampling = model, sampling
         capture, k = Capture(), sampling.rollouts
         hidden = model.read(batch, capture)
-        prefix = capture.prefix(batch.input_ids.shape[1])
-        self.memory = Growing(prefix, k, sampling.max_tokens + 1)
-        self.mask = batch.attention_mask.repeat_interleave(k, dim=0)
-        self.position = batch.positions[0, :, -1].repeat_interleave(k)
+        self.memory = Growing(capture.prefix(batch.input_ids.shape[1]), k * (sampling.max_tokens + 1))
+        self.mask = batch.attention_mask[:, None].expand(-1, k, -1)
+        self.position = batch.positions[0, :, -1:].expand(-1, k)
         self.logits = model.vlm.lm_head(hidden[:, -1]).repeat_interleave(k, dim=0)
         self.dice = [generator(sampling.seed, name, i, "tokens") for name in batch.ids for i in range(k)]
 
     def reason(self) -> list[list[int]]:
-        """Draw tokens until every row has read `<|traj_future_start|>`; returns each row's tokens."""
+        """Draw tokens until every rollout has read `<|traj_future_start|>`; returns each one's tokens."""
         stop = self.model.vocabulary.future_start
         rows: list[list[int]] = [[] for _ in self.dice]
         active = torch.ones(len(rows), dtype=torch.bool, device=self.mask.device)
         for step in range(self.sampling.max_tokens + 1):
-            token = self._draw() if step < self.sampling.max_tokens else torch.full_like(self.position, stop)
-            self._read(token, active)
+            token = self._draw() if step < self.sampling.max_tokens else torch.full_like(self.position, stop).flatten()
+            self._read(token.view_as(self.position), active.view_as(self.position))
             for row, drawn in zip(active.nonzero().flatten().tolist(), token[active].tolist(), strict=True):
                 rows[row].append(drawn)
             active = active & (token != stop)
@@ -117,6 +119,7 @@ class _Reading:
         return Context(self.memory.prefix(), self.mask, self.position + 1)
 
     def _draw(self) -> Tensor:
+        """Return one token [R] a rollout."""
         words = self.model.vocabulary
         logits = self.logits.float().clone()
         logits[:, words.trajectory_start : words.trajectory_start + words.trajectory_size] = -torch.inf
@@ -127,29 +130,30 @@ class _Reading:
         return torch.cat(drawn).to(self.logits.device)
 
     def _read(self, token: Tensor, active: Tensor) -> None:
-        self.mask = torch.cat([self.mask, active[:, None]], dim=1)
+        """Let each rollout read a token [B, K], where it is active."""
+        own = torch.eye(active.shape[1], dtype=torch.bool, device=active.device) & active[..., None]
+        self.mask = torch.cat([self.mask, own], dim=-1)
         self.position = self.position + active.long()
-        text = self.model.vlm.model.language_model
         hidden = decode(
-            text,
-            text.embed_tokens(token[:, None]),
-            self.position[:, None].expand(3, -1, -1),
-            self.mask[:, None, None],
+            self.model.vlm.model.language_model,
+            self.model.words(token),
+            self.position.expand(3, -1, -1),
+            self.mask[:, None],
             self.memory,
             economy=Economy(),
         )
-        self.memory.advance(1)
-        self.logits = self.model.vlm.lm_head(hidden[:, -1])
+        self.memory.advance(token.shape[1])
+        self.logits = self.model.vlm.lm_head(hidden.flatten(0, 1))
 
 
 def _act(model: AlpamayoR1, batch: Batch, context: Context, sampling: Sampling) -> Tensor:
-    """Sample one action a row and drive it; returns [R, T, 3]."""
+    """Sample one action a rollout and drive it; returns [R, T, 3]."""
     k, device = sampling.rollouts, context.mask.device
-    shape = (1, *model.config.action_shape)
+    shape = model.config.action_shape
     dice = [generator(sampling.seed, name, i, "noise") for name in batch.ids for i in range(k)]
-    noise = torch.stack([torch.randn(shape, generator=g) for g in dice]).to(device)
+    noise = torch.stack([torch.randn(shape, generator=g) for g in dice]).to(device).unflatten(0, (-1, k))
     steps = model.config.flow.num_inference_steps
-    action = sample(lambda x, t: model.velocity(context, x, t), noise, steps)[:, 0]
+    action = sample(lambda x, t: model.velocity(context, x, t), noise, steps).flatten(0, 1)
     history = batch.history.repeat_interleave(k, dim=0)
     return model.action_space.to_trajectory(action, history[..., :2], history[..., 3])
 

@@ -263,6 +263,38 @@ class Insulation(Document):
     )
 
 
+class Economies(Document):
+    """What a training spends to save memory, or time; null: as method and GPU want it. A stage is the same with any."""
+
+    compile: bool | None = Field(None, description="fuse layers by torch.compile, where there is a C compiler")
+    recompute: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="of every so many layers one is computed again in the backward pass; 0 keeps all activations"
+    )
+    columns: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="batches are padded to a multiple of so many tokens; 0 leaves them as they come"
+    )
+    rounded_adapters: bool | None = Field(
+        None, description="adapters multiply in the type of activations instead of float32"
+    )
+    on_host: bool | None = Field(
+        None, description="word embeddings and a frozen vision tower stay in the host's memory"
+    )
+
+
+class Augmentation(Document):
+    """Other light in training pictures, by chance for each step, sample and camera; 0 leaves them. Nothing mirrors."""
+
+    brightness: Fraction = Field(0.0, description="largest shift, of full scale")
+    contrast: Fraction = Field(0.0, description="largest change of the factor about mid-grey")
+    gamma: Annotated[float, Field(ge=0)] = Field(0.0, description="g: exponents from 1/(1+g) to 1+g")
+    noise: Fraction = Field(0.0, description="standard deviation, of full scale; the same in a camera's frames")
+
+    @property
+    def off(self) -> bool:
+        """Whether pictures stay as they are."""
+        return not (self.brightness or self.contrast or self.gamma or self.noise)
+
+
 class Train(Document):
     """Samples to an adapter or a checkpoint."""
 
@@ -277,6 +309,8 @@ class Train(Document):
     learning_rates: LearningRates = LearningRates()
     optimiser: Optimiser = Optimiser()
     insulation: Insulation = Insulation()
+    economy: Economies = Economies()
+    augmentation: Augmentation = Augmentation()
     sharded: bool | None = Field(
         None,
         description="whether processes split weights, gradients and moments (FSDP2) or each holds all; "
@@ -296,6 +330,13 @@ class Train(Document):
     def _splits_what_can_be_split(self) -> Self:
         if self.sharded and self.method == "qlora":
             message = "sharded: weights of 4 bits are not split over processes; each holds all of them"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _trains_on_the_device(self) -> Self:
+        if self.economy.on_host and self.method == "full":
+            message = "economy.on_host: what is trained has to stay on the GPU; leave it out, or train adapters"
             raise ValueError(message)
         return self
 

@@ -23,7 +23,9 @@ from touge.alpamayo import checkpoint, lora
 from touge.alpamayo.batch import Batch
 from touge.alpamayo.batches import Encoder, Example, Window
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.economy import Economy, Machine
 from touge.alpamayo.images import Frame
+from touge.alpamayo.machine import machine_of
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.prompt import prompt_hash
 from touge.alpamayo.rollout import Drawn, Sampling, drive, rollout
@@ -77,6 +79,12 @@ class Speaker:
         dtype = checkpoint.DTYPES.get(stated, torch.bfloat16) if device.type == "cuda" else torch.float32
         model, tokenizer = checkpoint.load(folder, backbone=backbone, dtype=dtype, device=device)
         return cls(model, tokenizer, Encoder(model.config, tokenizer), device)
+
+    def settled(self, machine: Machine) -> Speaker:
+        """Return itself, adapters in place: on a small card, words and vision tower live in the host's memory."""
+        self.model.requires_grad_(requires_grad=False)
+        self.model.economise(Economy(words_on_host=machine.small, vision_on_host=machine.small))
+        return self
 
     def predict(self, windows: Iterator[Window], sampling: Sampling) -> Iterator[Prediction]:
         """Yield K rollouts of each window."""
@@ -171,13 +179,15 @@ def speakers(folders: Folders) -> Iterator[tuple[str, Speaker]]:
     if folders.adapter:
         lora.load_adapter(speaker.model, folders.adapter, base_digest=folders.base_digest)
         speaker.model.to(speaker.device).eval()
+        speaker.settled(machine_of(speaker.device))
         with lora.adapters_disabled(speaker.model):
             yield "base", speaker
         yield "tuned", speaker
     elif folders.full:
-        yield "base", speaker
+        yield "base", speaker.settled(machine_of(speaker.device))
         speaker.model.to("meta")  # frees its memory, whoever still holds it
-        yield "tuned", Speaker.load(folders.full, folders.backbone)
+        tuned = Speaker.load(folders.full, folders.backbone)
+        yield "tuned", tuned.settled(machine_of(tuned.device))
 
 
 def straight_texts(samples: Sequence[Sample], base: Sequence[Prediction]) -> list[tuple[Sample, Spoken]]:

@@ -18,7 +18,8 @@ from touge.training.inputs import Inputs
 from touge.training.ranks import Ranks
 
 FILE = "base_words.jsonl"
-_BATCH = 16
+#: Windows of one pass: no more than these, nor more than have room for their keys and values.
+_BATCH, _KEPT_BYTES = 16, 1 << 30
 
 
 class BaseWords(Document):
@@ -60,7 +61,8 @@ def generate_words(
     """
     sampling = Sampling(rollouts=1, seed=seed)
     said: list[tuple[str, str]] = []
-    for group in _groups(indices[ranks.index :: ranks.count]):
+    columns = inputs.questions(indices[:1]).input_ids.shape[1] + sampling.max_tokens + 1
+    for group in _groups(indices[ranks.index :: ranks.count], windows_a_pass(model, columns)):
         if stopping():
             break
         batch = inputs.questions(group).to(ranks.device)
@@ -100,6 +102,14 @@ def check_words(words: Mapping[str, str]) -> None:
         )
 
 
-def _groups(indices: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(indices), _BATCH):
-        yield indices[start : start + _BATCH]
+def windows_a_pass(model: AlpamayoR1, columns: int) -> int:
+    """Return how many windows of so many columns the base model speaks about at a time: at full size 2 of 4 cameras."""
+    text = model.config.backbone["text_config"]
+    numbers = 2 * text["num_hidden_layers"] * text["num_key_value_heads"] * text["head_dim"]
+    size = columns * numbers * model.vlm.lm_head.weight.element_size()
+    return min(_BATCH, max(1, _KEPT_BYTES // size))
+
+
+def _groups(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(indices), size):
+        yield indices[start : start + size]

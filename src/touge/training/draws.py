@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from touge.alpamayo.batch import moved
 from touge.alpamayo.flow_matching import training_times
 
 
@@ -26,7 +27,11 @@ class Draws:
 
     def to(self, device: torch.device | str) -> Draws:
         """Return the draws on `device`."""
-        return Draws(self.noise.to(device), self.time.to(device))
+        return Draws(moved(self.noise, device), moved(self.time, device))
+
+    def pinned(self) -> Draws:
+        """Return the draws in memory from which a GPU fetches by itself."""
+        return Draws(self.noise.pin_memory(), self.time.pin_memory())
 
 
 def draw(ids: Sequence[str], *, seed: int, step: int, draws: int, shape: tuple[int, int]) -> Draws:
@@ -42,7 +47,7 @@ def draw(ids: Sequence[str], *, seed: int, step: int, draws: int, shape: tuple[i
     noise = np.empty((len(ids), draws, *shape), dtype=np.float32)
     uniform = np.empty((len(ids), draws))
     for row, sample in enumerate(ids):
-        generator = _generator(seed, step, sample)
+        generator = stream(seed, step, sample)
         generator.standard_normal(out=noise[row], dtype=np.float32)
         generator.random(out=uniform[row])
     return Draws(torch.from_numpy(noise), training_times(torch.from_numpy(uniform)).float())
@@ -53,6 +58,7 @@ def unsigned(seed: int) -> int:
     return seed % (1 << 64)
 
 
-def _generator(seed: int, step: int, sample: str) -> np.random.Generator:
-    key = hashlib.blake2b(f"{seed}/{step}/{sample}".encode(), digest_size=16).digest()
+def stream(seed: int, step: int, name: str) -> np.random.Generator:
+    """Return a generator that depends on nothing but its arguments."""
+    key = hashlib.blake2b(f"{seed}/{step}/{name}".encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))

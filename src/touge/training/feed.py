@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -15,6 +16,7 @@ from touge.contract.recipe import Train
 from touge.training.draws import Draws, draw
 from touge.training.features import FeatureCache
 from touge.training.inputs import Inputs
+from touge.training.light import Light
 from touge.training.order import Order, shares
 from touge.training.step import Totals
 
@@ -24,10 +26,17 @@ _AHEAD = 4
 
 @dataclass(frozen=True, slots=True)
 class StepInput:
-    """This rank's part of one optimiser step: micro-batches with their draws, on the CPU."""
+    """This rank's part of one optimiser step: micro-batches with their draws, on the CPU.
+
+    Attributes:
+        step: Its number.
+        parts: Micro-batches.
+        waited_s: How long the training had to wait for it.
+    """
 
     step: int
     parts: tuple[tuple[Batch, Draws], ...]
+    waited_s: float = 0.0
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -52,6 +61,8 @@ class Feed:
         rank: This process.
         ranks: All processes.
         features: Of the vision tower, where they are known.
+        pin: Whether to prepare for a GPU: in pinned memory.
+        clock: Seconds from any start.
     """
 
     inputs: Inputs
@@ -60,6 +71,8 @@ class Feed:
     rank: int
     ranks: int
     features: FeatureCache | None = None
+    pin: bool = False
+    clock: Callable[[], float] = time.monotonic
 
     def indices(self, step: int) -> list[list[int]]:
         """Return the sample numbers of this rank's micro-batches."""
@@ -80,19 +93,26 @@ class Feed:
                 for step in range(first, end):
                     waiting.append(pool.submit(self.step, step))
                     if len(waiting) > _AHEAD:
-                        yield waiting.popleft().result()
+                        yield self._awaited(waiting.popleft())
                 while waiting:
-                    yield waiting.popleft().result()
+                    yield self._awaited(waiting.popleft())
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
+    def _awaited(self, prepared: Future[StepInput]) -> StepInput:
+        began = self.clock()
+        given = prepared.result()
+        return replace(given, waited_s=self.clock() - began)
+
     def _part(self, step: int, indices: list[int]) -> tuple[Batch, Draws]:
-        batch = self._batch(indices)
+        batch = self._batch(step, indices)
         shape = self.inputs.encoder.config.action_shape
         settings = self.settings
-        return batch, draw(batch.ids, seed=settings.seed, step=step, draws=settings.flow_draws, shape=shape)
+        draws = draw(batch.ids, seed=settings.seed, step=step, draws=settings.flow_draws, shape=shape)
+        return (batch.pinned(), draws.pinned()) if self.pin else (batch, draws)
 
-    def _batch(self, indices: list[int]) -> Batch:
-        if self.features is None:
-            return self.inputs.batch(indices)
-        return self.features.attach(self.inputs.text_batch(indices), indices)
+    def _batch(self, step: int, indices: list[int]) -> Batch:
+        if self.features is not None:
+            return self.features.attach(self.inputs.text_batch(indices), indices)
+        ranges = self.settings.augmentation
+        return self.inputs.batch(indices, None if ranges.off else Light(ranges, self.settings.seed, step))

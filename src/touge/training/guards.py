@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from touge.alpamayo.batch import Batch
+from touge.alpamayo.images import negative
 from touge.alpamayo.lora import is_adapter
 from touge.alpamayo.model import AlpamayoR1
 from touge.contract.errors import CheckpointError, TougeError
@@ -103,7 +104,7 @@ def check_sight(model: AlpamayoR1, batch: Batch, draws: Draws) -> None:
     mode = model.training
     model.eval()
     try:
-        losses = model.losses(replace(batch, pixels=torch.cat([own, -again])), draws.noise, draws.time)
+        losses = model.losses(replace(batch, pixels=torch.cat([own, negative(again)])), draws.noise, draws.time)
     finally:
         model.train(mode)
     seen, other = losses.flow.mean(dim=1).tolist()

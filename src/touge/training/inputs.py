@@ -13,6 +13,7 @@ from touge.alpamayo.batches import Encoder, Example, Window
 from touge.alpamayo.images import Frame, patches
 from touge.contract.recipe import CAMERAS
 from touge.training.frames import FrameSource
+from touge.training.light import Light
 from touge.training.samples import Samples
 
 #: About a gigabyte at full size, where an example has a thousand tokens.
@@ -36,9 +37,9 @@ class Inputs:
     words: Mapping[str, str]
     _kept: dict[int, Example] = field(default_factory=dict)
 
-    def batch(self, indices: Sequence[int]) -> Batch:
-        """Return samples in training form, with their pixels."""
-        examples = [self._with_pixels(index) for index in indices]
+    def batch(self, indices: Sequence[int], light: Light | None = None) -> Batch:
+        """Return samples in training form, with their pixels, in another light where one is given."""
+        examples = [self._with_pixels(index, light) for index in indices]
         return self.encoder.collate(examples)
 
     def text_batch(self, indices: Sequence[int]) -> Batch:
@@ -58,9 +59,9 @@ class Inputs:
         """Return samples as the model is asked about them: with pixels, without an answer, also where none is known."""
         return self.encoder.collate([self.encoder.generation(self._window(index)) for index in indices])
 
-    def _with_pixels(self, index: int) -> Example:
-        example = self.example(index)
-        pixels, _ = patches(self._frames(index), self.encoder.grid)
+    def _with_pixels(self, index: int, light: Light | None) -> Example:
+        example, frames = self.example(index), self._frames(index)
+        pixels, _ = patches(light.on(example.id, frames) if light else frames, self.encoder.grid)
         return replace(example, pixels=pixels)
 
     def _frames(self, index: int) -> tuple[Frame, ...]:

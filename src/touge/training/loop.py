@@ -112,7 +112,8 @@ class Loop:
             state.average.update(state.weights)
         state.step = given.step + 1
         now = self.outside.clock()
-        row = _row(given.step, sums, totals, settings, norm=float(norm), now=now, seconds=(now - began) / 1e6)
+        pace = _Pace(given.waited_s, (now - began) / 1e6)
+        row = _row(given.step, sums, totals, settings, norm=float(norm), now=now, pace=pace)
         state.rows.append(row)
         return row
 
@@ -168,6 +169,18 @@ class Loop:
         raise Interrupted(f"stopped after step {step}{why}; submit again to go on from there")
 
 
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How long a step waited for its input and how long it worked, seconds."""
+
+    waited: float
+    worked: float
+
+    @property
+    def seconds(self) -> float:
+        return max(self.waited + self.worked, 1e-6)
+
+
 def _seed(seed: int, step: int, rank: int) -> int:
     """Return the seed of a step's dropout: as RNG-free as the rest."""
     return int(np.random.SeedSequence([unsigned(seed), step, rank]).generate_state(1)[0])
@@ -181,7 +194,7 @@ def _not_finite(loss: float, norm: float, step: int, ids: Iterable[str]) -> Toug
 
 
 def _row(
-    step: int, sums: list[float], totals: Totals, settings: Train, *, norm: float, now: int, seconds: float
+    step: int, sums: list[float], totals: Totals, settings: Train, *, norm: float, now: int, pace: _Pace
 ) -> MetricsRow:
     loss, reasoning, tokens, flow, spoken = sums
     others = totals.labels - spoken if settings.loss.trajectory_tokens else 0  # else they may not have been read
@@ -196,7 +209,8 @@ def _row(
             step, peak=settings.learning_rate, warmup=settings.warmup_steps, steps=settings.steps
         ),
         gradient_norm=norm,
-        samples_per_second=totals.samples / max(seconds, 1e-6),
+        samples_per_second=totals.samples / pace.seconds,
+        idle_share=pace.waited / pace.seconds,
     )
 
 

@@ -5,7 +5,7 @@ Rows up to a checkpoint travel with it, so that a resumed training tells its who
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from touge.contract.model import Document
@@ -15,7 +15,8 @@ class MetricsRow(Document):
     """One optimiser step.
 
     Losses are means over the step: `reasoning` and `trajectory_tokens` in nats a token (null where the step had no
-    such token, or gave it no weight and did not read it), `trajectory` the flow's mean squared error.
+    such token, or gave it no weight and did not read it), `trajectory` the flow's mean squared error. `idle_share` is
+    the part of the leading process's time that it waited for input.
     """
 
     step: int
@@ -27,11 +28,19 @@ class MetricsRow(Document):
     learning_rate: float
     gradient_norm: float
     samples_per_second: float
+    idle_share: float
 
     def numbers(self) -> dict[str, float]:
         """Return everything that is plotted, by name."""
         given = self.model_dump(exclude={"step", "time_us"}).items()
         return {name: value for name, value in given if value is not None}
+
+
+def idle_share(rows: Sequence[MetricsRow]) -> float:
+    """Return the idle share of all steps together; each step has as many samples."""
+    seconds = [1 / row.samples_per_second for row in rows]
+    idle = sum(row.idle_share * taken for row, taken in zip(rows, seconds, strict=True))
+    return idle / sum(seconds) if rows else 0.0
 
 
 def write_rows(rows: Iterable[MetricsRow], path: Path) -> Path:

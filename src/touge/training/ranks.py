@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import gather_object
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from touge.alpamayo.batch import Batch
 from touge.alpamayo.model import AlpamayoR1, Losses
@@ -83,17 +84,19 @@ class Ranks:
         return self._accelerator.is_local_main_process
 
     def wrap(self, model: AlpamayoR1, settings: Train) -> nn.Module:
-        """Place the model on this process's device; its gradients are averaged over the processes.
+        """Average the gradients over the processes; the model stays where it is, and frozen weights are left alone.
 
         Where the processes split the weights, the model's parameters are others afterwards. accelerate's own wrapper
         does not do that here: it would make every trained weight float32.
         """
         root = LossModule(model, settings.insulation.reach)
         self._split = self.count > 1 and is_sharded(settings)
-        if not self._split:
-            return self._accelerator.prepare_model(root)
-        shard(root, model, ranks=self.count, device=self.device)
-        return root
+        if self._split:
+            shard(root, model, ranks=self.count, device=self.device)
+            return root
+        apart = {name for name, weight in root.named_parameters() if not weight.requires_grad}
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(root, apart)  # noqa: SLF001 - no other way
+        return self._accelerator.prepare_model(root, device_placement=False)
 
     def without_sync(self, model: nn.Module) -> AbstractContextManager[Any]:
         """Keep gradients local inside the block; where weights are split there would be no room for whole ones."""

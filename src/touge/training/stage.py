@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from torch import Tensor
 from touge.alpamayo import checkpoint, lora
 from touge.alpamayo.batches import Encoder
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.economy import Economy, chosen
+from touge.alpamayo.machine import machine_of
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.prompt import prompt_hash
 from touge.alpamayo.quantisation import parameter_count
@@ -47,7 +49,7 @@ from touge.training.guards import check_frozen, check_materialised, check_sight
 from touge.training.inputs import Inputs
 from touge.training.launch import granted_s, patience_s
 from touge.training.loop import Loop, Outside
-from touge.training.metrics import write_rows, write_tensorboard
+from touge.training.metrics import idle_share, write_rows, write_tensorboard
 from touge.training.order import Order
 from touge.training.quantised import WINDOWS, compare
 from touge.training.ranks import Ranks
@@ -83,9 +85,11 @@ class _Training:
         """Train from wherever an earlier execution left off, and write the artifact's files."""
         base = model_folder(self.context.plan.base, self.context.scratch)
         model, tokenizer = self._load_base(base)
+        economy = self._economise(model)
         inputs = self._inputs(model, tokenizer)
         order = Order(tuple(row.weight for row in inputs.samples.rows), self.settings.seed)
-        feed = Feed(inputs, order, self.settings, self.ranks.index, self.ranks.count)
+        pin = self.ranks.device.type == "cuda"
+        feed = Feed(inputs, order, self.settings, self.ranks.index, self.ranks.count, pin=pin)
         resumed = self._resumed()
         self._fill_in_words(model, tokenizer, feed)
         self._measure_quantisation(model, base, feed)
@@ -98,6 +102,7 @@ class _Training:
         if resumed and step:
             restore_state(state, resumed.folder, step)
         self._log_start(model, state, inputs)
+        model.economise(economy)
         patience, saved_in = patience_s(granted_s(os.environ)), resumed.seconds if resumed else None
         Loop(wrapped, state, self.settings, self.ranks, self._outside(), patience, saved_in).run(feed)
         return self._finish(model, tokenizer, state, inputs)
@@ -108,6 +113,24 @@ class _Training:
         dtype = _dtype(AlpamayoConfig.read(folder, backbone=backbone).dtype, self.settings, self.ranks.device)
         four_bit = self.settings.method == "qlora"
         return checkpoint.load(folder, backbone=backbone, dtype=dtype, device=self.ranks.device, four_bit=four_bit)
+
+    def _economise(self, model: AlpamayoR1) -> Economy:
+        """Choose how the model runs, and put its weights where they live; the rest waits for the adapters."""
+        wishes, machine = self.context.plan.recipe.train.economy, machine_of(self.ranks.device)
+        split = self.settings.method == "full" if self.settings.sharded is None else self.settings.sharded
+        economy = chosen(
+            wishes,
+            self.settings.method,
+            machine,
+            vision_frozen=vision_is_frozen(self.settings),
+            split=split and self.ranks.count > 1,
+        )
+        if machine.memory_gib and not machine.compiler:
+            self.context.log.warning("no C compiler (CC, gcc or clang): layers are not compiled")
+        self.context.log.info("economy", gpu_gib=machine.memory_gib, **asdict(economy))
+        model.requires_grad_(requires_grad=self.settings.method == "full")
+        model.economise(economy.places)
+        return economy
 
     def _inputs(self, model: AlpamayoR1, tokenizer: Tokenizer) -> Inputs:
         data = self.context.artifact("data").fetch(self.scratch / "data", ["samples.jsonl"])
@@ -189,7 +212,7 @@ class _Training:
         check_sight(model, batch.to(self.ranks.device), draws.to(self.ranks.device))
 
     def _with_features(self, feed: Feed, model: AlpamayoR1, step: int) -> Feed:
-        if not vision_is_frozen(self.settings):
+        if not vision_is_frozen(self.settings) or not self.settings.augmentation.off:
             return feed
         ahead = range(step, self.settings.steps)
         needed = {index for each in ahead for part in feed.indices(each) for index in part}
@@ -295,6 +318,7 @@ class _Training:
                 "all": sum(map(parameter_count, model.parameters())),
             },
             **({"quantisation": self.quantisation} if self.quantisation else {}),
+            "idle_share": idle_share(state.rows),
             "last": state.rows[-1].numbers() if state.rows else {},
             "tainted": bool(data.get("tainted", False)),
         }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from touge.alpamayo.images import PatchGrid, patches
+from touge.alpamayo.images import PatchGrid, negative, normalised, patches
 from touge.alpamayo.prompt import prompt_hash
 from touge.alpamayo.trajectory_tokens import action_of
 from touge.contract.errors import DataError
@@ -79,15 +79,23 @@ def test_patches_hold_each_pixel_twice_in_minus_one_to_one():
     cut, grid = patches([frame], PatchGrid(patch=16, temporal=2, merge=2, min_pixels=1, max_pixels=10**6))
 
     assert grid.tolist() == [[1, 2, 4]]
-    assert cut.shape == (8, 3 * 2 * 16 * 16)
+    assert (cut.shape, cut.dtype) == ((8, 3 * 16 * 16), torch.uint8)
+    cut = normalised(cut, 2, torch.float32)
     top_left = cut[0].reshape(3, 2, 16, 16)
     expected = torch.from_numpy(frame[:16, :16].astype(np.float32) / 127.5 - 1).permute(2, 0, 1)
-    torch.testing.assert_close(top_left[:, 0], expected)
-    torch.testing.assert_close(top_left[:, 1], expected)
+    assert torch.equal(top_left[:, 0], expected)
+    assert torch.equal(top_left[:, 1], expected)
     torch.testing.assert_close(
         cut[2].reshape(3, 2, 16, 16)[:, 0],
         torch.from_numpy(frame[16:32, :16].astype(np.float32) / 127.5 - 1).permute(2, 0, 1),
     )
+
+
+def test_the_negative_of_pixels_is_their_opposite_before_and_after_they_are_normalised():
+    pixels = torch.arange(256, dtype=torch.uint8).repeat(3)[None]
+    before, after = normalised(negative(pixels), 1, torch.float32), negative(normalised(pixels, 1, torch.float32))
+
+    torch.testing.assert_close(before, after)
 
 
 def test_the_prompt_has_a_stable_hash():

@@ -167,3 +167,9 @@ def test_images_of_different_sizes_are_encoded_as_each_alone(model):
 def test_what_is_trained_does_not_leave_the_device(model, setting):
     with pytest.raises(ValueError, match=setting):
         model.economise(Economy(**{setting: True}))
+
+
+def test_a_frozen_vision_tower_computes_no_gradient(adapted, uneven):
+    features = adapted().encode_images(uneven.pixels, uneven.grid)
+
+    assert not any(level.requires_grad for level in (features.embeddings, *features.deepstack))

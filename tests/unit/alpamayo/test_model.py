@@ -12,8 +12,9 @@ from peft import PeftModel
 from touge.alpamayo import checkpoint, lora
 from touge.alpamayo.attention import Capture, Prefix
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.economy import Economy
 from touge.alpamayo.model import AlpamayoR1, Context
-from touge.alpamayo.rollout import Sampling, generator, rollout
+from touge.alpamayo.rollout import Sampling, _Reading, generator, rollout
 from touge.alpamayo.tiny import TinySizes, tiny_document
 from touge.alpamayo.tokenizer import train_tiny_tokenizer
 from touge.contract.errors import CheckpointError, RecipeError
@@ -248,6 +249,59 @@ def test_reasoning_never_contains_trajectory_tokens(model, encoder, tokenizer, w
 
     assert len({one.reasoning for one in drawn}) == 4
     assert not any("<i" in one.reasoning for one in drawn)
+
+
+def test_more_rollouts_leave_the_first_ones_as_they_are(model, encoder, tokenizer, window):
+    batch = encoder.collate([encoder.generation(window(1)), encoder.generation(window(2))])
+    few, many = (rollout(model, tokenizer, batch, Sampling(rollouts=k, max_tokens=12)) for k in (1, 5))
+
+    for one, other in ((alone[0], among[0]) for alone, among in zip(few, many, strict=True)):
+        assert one.reasoning == other.reasoning
+        torch.testing.assert_close(one.trajectory, other.trajectory, rtol=1e-3, atol=1e-2)
+
+
+def test_all_rollouts_of_a_window_share_one_copy_of_its_prefix(model, encoder, window):
+    batch = encoder.collate([encoder.generation(window(1)), encoder.generation(window(2))])
+
+    reading = _Reading(model, batch, Sampling(rollouts=6, max_tokens=7))
+    reading.reason()
+
+    rows, _, columns, _ = reading.context().prefix.layers[0][0].shape
+    assert rows == 2
+    assert columns <= batch.input_ids.shape[1] + 6 * 8
+
+
+@torch.no_grad()
+def test_draws_with_masks_and_positions_of_their_own_share_a_pass_and_stay_what_they_are_alone(model):
+    dice = torch.Generator().manual_seed(0)
+    text, rows, draws, columns = model.config.expert_text, 2, 3, 9
+    shape = (rows, text["num_key_value_heads"], columns, text["head_dim"])
+    layers = [tuple(torch.randn(2, *shape, generator=dice)) for _ in model.expert.layers]
+    mask = torch.rand(rows, draws, columns, generator=dice) < 0.5
+    position = torch.randint(5, 50, (rows, draws), generator=dice)
+    x = torch.randn(rows, draws, *model.config.action_shape, generator=dice)
+    time = torch.rand(rows, draws, generator=dice)
+
+    together = model._velocity(Context(Prefix(layers), mask, position), x, time, causal=False)
+
+    for draw in range(draws):
+        context = Context(Prefix(layers), mask[:, draw], position[:, draw])
+        alone = model._velocity(context, x[:, [draw]], time[:, [draw]], causal=False)
+        torch.testing.assert_close(together[:, [draw]], alone, rtol=1e-4, atol=1e-5)
+    short = model.velocity(Context(Prefix(layers), mask, position), x, time, causal=False)
+    torch.testing.assert_close(short, together, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_rollout_is_the_same_with_words_and_vision_on_the_host(model, encoder, tokenizer, window):
+    batch, sampling = encoder.collate([encoder.generation(window(1))]), Sampling(rollouts=2, max_tokens=6)
+    expected = rollout(model, tokenizer, batch, sampling)
+    model.requires_grad_(False)
+    model.economise(Economy(words_on_host=True, vision_on_host=True))
+
+    for one, other in zip(expected[0], rollout(model, tokenizer, batch, sampling)[0], strict=True):
+        assert one.reasoning == other.reasoning
+        assert torch.equal(one.trajectory, other.trajectory)
 
 
 def test_luck_depends_on_sample_rollout_and_purpose_alone():

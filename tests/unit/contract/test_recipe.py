@@ -140,3 +140,9 @@ def test_weights_of_4_bits_are_not_split_over_processes():
 def test_a_hub_model_names_its_revision():
     assert problems(MINIMAL, "base=hf://nvidia/Alpamayo-R1-10B")
     assert load_recipe(MINIMAL, ["base=hf://nvidia/Alpamayo-R1-10B@main"]).base.endswith("@main")
+
+
+def test_full_training_cannot_send_what_it_trains_to_the_host():
+    (problem,) = problems(MINIMAL, "train.method=full", "train.economy.on_host=true")
+
+    assert "economy.on_host" in problem

@@ -54,6 +54,14 @@ def test_names_shards_memory_and_limits_change_no_stage_id(name, shards, memory,
     assert ids(plan_of(other)) == ids(plan_of(recipe))
 
 
+@given(recompute=st.integers(0, 4), on_host=st.booleans())
+def test_how_a_training_saves_memory_is_no_other_training(recompute, on_host):
+    recipe = make_recipe()
+    economy = recipe.train.economy.model_copy(update={"recompute": recompute, "on_host": on_host})
+
+    assert ids(plan_of(with_field(recipe, "train", economy=economy))) == ids(plan_of(recipe))
+
+
 @given(drives=st.from_regex(r"(file:///|s3://b/)[a-z/]{1,20}", fullmatch=True))
 def test_the_same_content_at_another_address_is_the_same_stage(drives):
     moved = make_recipe(curate={"drives": [{"format": "jsonl", "uri": drives}]}, base="s3://models/base")

@@ -8,6 +8,7 @@ import torch
 
 from touge.alpamayo import checkpoint, lora
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.economy import Economy, Machine
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.rollout import Sampling
 from touge.alpamayo.tiny import TinySizes, tiny_document
@@ -98,6 +99,15 @@ def test_an_answer_does_not_depend_on_the_other_windows(outcome, folders):
     for one, other in zip(alone.rollouts, outcome.predictions["base"][2].rollouts, strict=True):
         assert one.reasoning == other.reasoning
         np.testing.assert_allclose(one.trajectory, other.trajectory, atol=1e-4)
+
+
+def test_a_small_card_gets_the_same_answers_with_words_and_vision_on_the_host(folders):
+    large, small = (Speaker.load(folders.base, None) for _ in range(2))
+    small.settled(Machine(memory_gib=22.0, compiler=False))
+    asked = [window(sample, frames) for sample in samples()]
+
+    assert small.model.economy.places == Economy(words_on_host=True, vision_on_host=True)
+    assert tuple(small.predict(iter(asked), SAMPLING)) == tuple(large.predict(iter(asked), SAMPLING))
 
 
 def test_driving_from_ones_own_words_drives_the_same(folders):

@@ -11,7 +11,15 @@ from touge.contract.artifacts import StageRef
 from touge.contract.errors import DataError, Interrupted
 from touge.storage.execution import Execution, committed, newest_checkpoint
 from touge.training import stage
-from touge.training.base_words import FILE, check_words, generate_words, read_words, wordless, write_words
+from touge.training.base_words import (
+    FILE,
+    check_words,
+    generate_words,
+    read_words,
+    windows_a_pass,
+    wordless,
+    write_words,
+)
 from touge.training.ranks import Ranks
 
 SILENT = {"reasoning": None}
@@ -144,3 +152,13 @@ def test_a_base_that_speaks_of_half_the_windows_is_accepted(said):
 def test_a_base_that_mostly_says_nothing_is_refused(said):
     with pytest.raises(DataError, match=rf"nothing about {len(said) - ('c' in said)} of {len(said)} windows.*template"):
         check_words(said)
+
+
+def test_as_many_windows_speak_at_a_time_as_have_room_but_one_always(base):
+    model, _ = checkpoint.load(base)
+    text = model.config.backbone["text_config"]
+    column = 2 * text["num_hidden_layers"] * text["num_key_value_heads"] * text["head_dim"] * 4
+
+    assert windows_a_pass(model, 100) == 16
+    assert windows_a_pass(model, (1 << 30) // column // 3) == 3
+    assert windows_a_pass(model, (1 << 30) // column + 1) == 1

@@ -99,3 +99,35 @@ def test_known_vision_features_give_the_losses_of_pixels(model, inputs):
         assert known.pixels is None
         torch.testing.assert_close(found.nll, expected.nll, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(found.flow, expected.flow, rtol=1e-4, atol=1e-4)
+
+
+def test_a_step_tells_how_long_it_was_waited_for(inputs):
+    now = iter(range(100))
+
+    waited = [given.waited_s for given in replace(feed_of(inputs, SMALL), clock=lambda: next(now)).steps(0, 3)]
+
+    assert waited == [1, 1, 1]
+
+
+def test_pixels_are_handed_over_as_bytes(inputs):
+    batch, _ = feed_of(inputs, SMALL).step(0).parts[0]
+
+    assert batch.pixels.dtype is torch.uint8
+    assert batch.pixels.numel() == len(batch.ids) * 4 * 32 * 64 * 3
+
+
+def test_another_light_follows_from_the_step_alone(inputs):
+    lit = settings(batch_size=2, gradient_accumulation=2, augmentation={"contrast": 0.5, "noise": 0.1})
+
+    plain, first, second = (feed_of(inputs, one).step(0) for one in (SMALL, lit, lit))
+
+    assert same(first, second)
+    assert not torch.equal(plain.parts[0][0].pixels, first.parts[0][0].pixels)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="pinned memory needs a GPU")
+def test_batches_for_a_gpu_are_pinned(inputs):
+    batch, draws = replace(feed_of(inputs, SMALL), pin=True).step(0).parts[0]
+
+    assert batch.pixels.is_pinned()
+    assert draws.noise.is_pinned()

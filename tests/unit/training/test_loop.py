@@ -45,6 +45,11 @@ def loop_of(model, train, listener):
     return Loop(ranks.wrap(model.train(), train), State.begin(weights, train), train, ranks, listener.outside)
 
 
+def prompt_feed(inputs, train):
+    """Return a feed for which nobody ever waits."""
+    return replace(feed_of(inputs, train), clock=lambda: 0.0)
+
+
 def snapshot(state):
     return {name: weight.detach().clone() for name, weight in state.weights.items()}
 
@@ -94,7 +99,7 @@ def test_progress_is_told_at_once_then_now_and_then_and_at_the_end(model, inputs
     train = settings(steps=12, batch_size=1, checkpoint_every=99)
     listener = Listener(step_us=200_000)  # twice asked: 0.4 s a step
 
-    loop_of(model, train, listener).run(feed_of(inputs, train))
+    loop_of(model, train, listener).run(prompt_feed(inputs, train))
 
     assert [1, 6, 11, 12] == [report.done for report in listener.reports]
     assert {12} == {report.total for report in listener.reports}
@@ -104,9 +109,9 @@ def test_the_pace_of_a_resumed_training_is_that_of_all_its_steps(model, inputs):
     train, first, second = settings(steps=8, batch_size=1), Listener(stop_at=4), Listener(now=10**13)
     loop = loop_of(model, train, first)
     with pytest.raises(Interrupted):
-        loop.run(feed_of(inputs, train))
+        loop.run(prompt_feed(inputs, train))
 
-    replace(loop, outside=second.outside).run(feed_of(inputs, train))
+    replace(loop, outside=second.outside).run(prompt_feed(inputs, train))
 
     report = second.reports[0]
     assert report.done == 5
@@ -179,3 +184,13 @@ def test_a_negative_seed_is_as_good_as_any(model, inputs):
     loop.run(feed_of(inputs, train))
 
     assert loop.state.step == 1
+
+
+def test_a_step_that_waited_for_its_input_says_so(model, inputs):
+    train = settings(steps=1, batch_size=1)
+    loop, given = loop_of(model, train, Listener(step_us=100_000)), feed_of(inputs, train).step(0)
+
+    row = loop.advance(replace(given, waited_s=0.3), given.totals)
+
+    assert row.idle_share == pytest.approx(0.75)
+    assert row.samples_per_second == pytest.approx(1 / 0.4)

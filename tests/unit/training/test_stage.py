@@ -18,7 +18,7 @@ from touge.contract.errors import CheckpointError, DataError, Interrupted, Setti
 from touge.contract.recipe import Train
 from touge.storage.execution import committed, newest_checkpoint, read_progress
 from touge.training import stage
-from touge.training.metrics import read_rows
+from touge.training.metrics import idle_share, read_rows
 from touge.training.weights import vision_is_frozen
 
 TENSORS = "shard-00001-model-00001-of-00001.safetensors"
@@ -42,7 +42,7 @@ def assert_equal(first, second):
 
 def history(folder):
     """Return the metrics of every step, without times."""
-    timeless = {"time_us", "samples_per_second"}
+    timeless = {"time_us", "samples_per_second", "idle_share"}
     return [row.model_dump(exclude=timeless) for row in read_rows(folder / "metrics.jsonl")]
 
 
@@ -106,6 +106,7 @@ def test_the_artifact_tells_how_the_training_went(world):
     assert summary["parameters"]["trained"] == adapters < summary["parameters"]["all"]
     assert [0, 1, 2] == [row["step"] for row in history(folder)]
     assert summary["last"]["loss"] == history(folder)[-1]["loss"]
+    assert summary["idle_share"] == idle_share(read_rows(folder / "metrics.jsonl"))
     assert len(list((folder / "tensorboard").iterdir())) == 1
 
 
@@ -392,3 +393,42 @@ def test_a_real_process_that_is_told_to_stop_leaves_a_checkpoint_and_ends_with_3
     assert step >= 1
     assert f"stopped after step {step};" in (world.root / "message-a").read_text()
     interrupted(world, plan, step + 2, "tiny-1-2-b", asked=3)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_economies_train_the_same_weights(world, method):
+    world.curate(changes={2: {"reasoning": None}})
+    wishes = {"recompute": 1, "columns": 16, "rounded_adapters": True, "on_host": method == "lora"}
+    plain = weights(trained(world.context(world.plan(method=method, steps=2))))
+
+    frugal = weights(trained(world.context(world.plan(method=method, steps=2, economy=wishes))))
+
+    assert frugal.keys() == plain.keys()
+    for name, tensor in plain.items():
+        torch.testing.assert_close(frugal[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_the_log_tells_the_economy_before_the_first_step(world):
+    world.curate(count=2)
+    context = world.context(world.plan(steps=1, economy={"recompute": 2}))
+    with structlog.testing.capture_logs() as logs:
+        stage.run(context)
+
+    events = [line["event"] for line in logs]
+    told = logs[events.index("economy")]
+    assert events.index("economy") < events.index("training")
+    assert (told["recompute"], told["compiler"], told["gpu_gib"]) == (2, "", None)
+
+
+def test_another_light_trains_other_weights_and_is_the_same_after_an_interruption(world):
+    world.curate(count=4)
+    light = {"brightness": 0.3, "gamma": 0.5}
+    lit, again = world.plan(augmentation=light), world.plan(augmentation=light, checkpoint_every=99)
+
+    plain = weights(trained(world.context(world.plan())))
+    whole = weights(trained(world.context(lit)))
+    interrupted(world, again, step=2, asked=2)
+    resumed = weights(trained(world.context(again, "tiny-1-2-b")))
+
+    assert any(not torch.equal(plain[name], whole[name]) for name in plain)
+    assert_equal(resumed, whole)

@@ -34,6 +34,7 @@ def step(state, number):
             learning_rate=1e-2,
             gradient_norm=1.0,
             samples_per_second=3.0,
+            idle_share=0.0,
         )
     )
     state.step = number + 1

@@ -1,0 +1,24 @@
+"""What this process computes with: looked up once, before anything is decided by it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import torch
+
+from touge.alpamayo.economy import Machine
+
+_GIB = 1 << 30
+
+
+def machine_of(device: torch.device) -> Machine:
+    """Return the machine behind a device."""
+    cuda = device.type == "cuda"
+    memory = torch.cuda.get_device_properties(device).total_memory / _GIB if cuda else None
+    return Machine(memory, has_compiler())
+
+
+def has_compiler() -> bool:
+    """Return whether there is the C compiler that Triton looks for: it builds its launcher where it runs."""
+    return any(shutil.which(name) for name in (os.environ.get("CC"), "gcc", "clang") if name)
