@@ -366,6 +366,20 @@ def test_a_base_whose_weights_are_of_another_architecture_is_refused(tmp_path, b
         stage.run(world.context(world.plan()))
 
 
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
+def test_a_truncated_base_is_refused_before_a_step_is_spent(tmp_path, base, method):
+    shutil.copytree(base, tmp_path / "base")
+    path = tmp_path / "base" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    world = World(tmp_path, tmp_path / "base")
+    world.curate(count=2)
+    context = world.context(world.plan(method=method))
+
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged or truncated"):
+        stage.run(context)
+    assert read_progress(context.store, StageRef(context.stage.id), context.execution.name) is None
+
+
 def test_a_base_that_changed_since_the_plan_is_refused(tmp_path, base):
     shutil.copytree(base, tmp_path / "base")
     world = World(tmp_path, tmp_path / "base")
