@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -142,10 +142,10 @@ def _batch(
         prefix=length - answer,
         history=torch.zeros(len(rows), 16, 4),
         action=torch.randn(len(rows), *model.config.action_shape) if answered else torch.empty(len(rows), 0),
-        pixels=torch.randn(images * sizes.patches_an_image, 3 * 2 * 16 * 16),
+        pixels=torch.from_numpy(dice.integers(0, 256, (images * sizes.patches_an_image, 3 * 16 * 16), np.uint8)),
         grid=grid,
     )
-    return _pinned(batch) if torch.cuda.is_available() else batch
+    return batch.pinned() if torch.cuda.is_available() else batch
 
 
 def _row(
@@ -172,11 +172,6 @@ def _row(
     labels = (columns >= len(question) - 1) & answered
     positions = rope_positions(np.array(ids) == names.image, np.array([(1, *sizes.grid)] * images), 2)
     return tuple(map(torch.from_numpy, (np.array(ids), labels, labels & (columns < ends), positions)))  # type: ignore[return-value]
-
-
-def _pinned(batch: Batch) -> Batch:
-    names = ("input_ids", "attention_mask", "labels", "reasoning", "positions", "history", "action", "pixels", "grid")
-    return replace(batch, **{name: getattr(batch, name).pin_memory() for name in names})
 
 
 def _document(sizes: Sizes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from transformers import DynamicCache
 
 from touge.alpamayo.batch import Batch
 from touge.alpamayo.flow_matching import flow_loss, noisy_action, sample
+from touge.alpamayo.images import normalised
 from touge.alpamayo.model import AlpamayoR1
 
 
@@ -67,7 +68,7 @@ def _read(model: AlpamayoR1, batch: Batch, **options: Any) -> Any:
     return model.vlm(
         input_ids=batch.input_ids,
         attention_mask=batch.attention_mask.long(),
-        pixel_values=batch.pixels,
+        pixel_values=normalised(batch.pixels, model.vlm.config.vision_config.temporal_patch_size, model.vlm.dtype),
         image_grid_thw=batch.grid,
         mm_token_type_ids=(batch.input_ids == model.vocabulary.image).int(),
         use_cache=True,

@@ -72,6 +72,9 @@ MATRIX = (
     ("--method lora --cameras 1 --batch 1 --baseline", 80),
     ("--method qlora --cameras 4 --cap-gib 11", 90),
     ("--method full --cameras 4 --cap-gib 76", 90),
+    ("--method lora --cameras 4 --cap-gib 22.5 --flow-draws 8", 80),
+    ("--method qlora --cameras 1 --cap-gib 11 --flow-draws 8", 80),
+    ("--inference --cameras 4 --cap-gib 22.5", 90),
     ("--inference --cameras 4", 90),
 )
 
@@ -122,7 +125,7 @@ def _run_apart(options: list[str], limit: int) -> dict[str, Any]:
 def measure_training(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the row of a training."""
     device, sizes = _device(), _sizes(arguments)
-    row = _facts(arguments) | {"matmul_tflops": round(matmul_rate(device) / 1e12, 3)}
+    row = _facts(arguments) | {"matmul_tflops": float(f"{matmul_rate(device) / 1e12:.4g}")}
     if arguments.baseline:
         row["baseline"] = _in_a_room_of_its_own(lambda: _time_baseline(arguments, sizes, device))
     _cap(arguments.cap_gib)
@@ -235,6 +238,7 @@ def measure_rollouts(arguments: argparse.Namespace) -> dict[str, Any]:
     words = 24
     sampling = Sampling(rollouts=6, max_tokens=words)
     economy = economy_of(arguments)
+    model.requires_grad_(requires_grad=False)
     model.economise(replace(economy, recompute=0))
 
     def ours() -> None:
