@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from full_size import FULL, TINY, batches, build
 
+from full_size import FULL, TINY, batches, build
 from touge.contract.errors import TougeError
 from touge.contract.recipe import Train
 from touge.training.draws import draw
