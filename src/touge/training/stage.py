@@ -52,7 +52,7 @@ from touge.training.loop import Loop, Outside
 from touge.training.metrics import idle_share, write_rows, write_tensorboard
 from touge.training.order import Order
 from touge.training.quantised import WINDOWS, compare
-from touge.training.ranks import Ranks
+from touge.training.ranks import Ranks, is_sharded
 from touge.training.samples import Samples
 from touge.training.sharding import gather
 from touge.training.state import METRICS, State, restore_state, save_state
@@ -117,13 +117,12 @@ class _Training:
     def _economise(self, model: AlpamayoR1) -> Economy:
         """Choose how the model runs, and put its weights where they live; the rest waits for the adapters."""
         wishes, machine = self.context.plan.recipe.train.economy, machine_of(self.ranks.device)
-        split = self.settings.method == "full" if self.settings.sharded is None else self.settings.sharded
         economy = chosen(
             wishes,
             self.settings.method,
             machine,
             vision_frozen=vision_is_frozen(self.settings),
-            split=split and self.ranks.count > 1,
+            split=self.ranks.count > 1 and is_sharded(self.settings),
         )
         if machine.memory_gib and not machine.compiler:
             self.context.log.warning("no C compiler (CC, gcc or clang): layers are not compiled")
