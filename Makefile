@@ -55,5 +55,5 @@ goldens: $(STAMP)
 
 schema: $(STAMP)
 	$(BIN)/python -m controller schema > jobs/schema.json
-	$(BIN)/python -m controller.figures README.md
+	$(BIN)/python -m touge.contract.figures README.md
 	$(BIN)/python -m controller.chart charts/touge

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.figures import figure_of
 from controller.hardware import TABLE
+from touge.contract.figures import Figure, figure_of
 from touge.contract.recipe import Recipe
 
 #: Smallest card by training method, decimal GB.
@@ -25,7 +25,7 @@ def needed_gb(stage: str, recipe: Recipe) -> int | None:
         return None
     if asked := recipe.resources.gpu_memory:
         return int(asked.removesuffix("GB"))
-    figure = figure_of(recipe) if stage == "train" else None
+    figure = _figure(stage, recipe)
     return figure.card if figure else METHOD_GB[recipe.train.method]
 
 
@@ -36,5 +36,9 @@ def told_memory(stage: str, recipe: Recipe) -> str:
         return "-"
     if recipe.resources.gpu_memory:
         return f"{gigabytes} GB, asked for"
-    figure = figure_of(recipe) if stage == "train" else None
+    figure = _figure(stage, recipe)
     return f"{gigabytes} GB, {figure.told if figure else 'estimated'}"
+
+
+def _figure(stage: str, recipe: Recipe) -> Figure | None:
+    return figure_of(recipe.train, len(recipe.curate.cameras)) if stage == "train" else None

@@ -18,6 +18,8 @@ from touge.contract.errors import SettingsError
 #: Names a JSON file {stage: digest} that an image's build wrote.
 BAKED = "TOUGE_CODE_DIGESTS"
 _PACKAGE = Path(__file__).resolve().parents[1]
+#: What is told of trainings changes none: a new measurement leaves every stage's id as it is.
+_TOLD = Path("contract/figures.yaml")
 
 
 def code_digests() -> dict[str, str]:
@@ -50,8 +52,8 @@ def computed_digests(package: Path, constraints: Path) -> dict[str, str]:
 
 
 def _counts(path: Path) -> bool:
-    """Whether a file is source, and not left by an interpreter or an editor."""
-    return not any(part == "__pycache__" or part.startswith(".") for part in path.parts)
+    """Whether a file decides what a stage does, and was not left by an interpreter or an editor."""
+    return path != _TOLD and not any(part == "__pycache__" or part.startswith(".") for part in path.parts)
 
 
 def _read_baked(path: Path) -> dict[str, str]:

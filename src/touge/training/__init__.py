@@ -6,5 +6,5 @@ that; `weights` says what is trained, `step` computes the loss (pure), `optimise
 with `rounding` by chance, `loop` repeats that and answers to signals, `guards` watches it, `ranks` holds the
 processes together, `sharding` splits the weights among them, `state` makes it resumable, `metrics` tells how it went;
 `base_words` fills in reasoning before the first step, `stage` puts it all together, `launch` starts one process or
-several, `failures` explains torch's errors with the `peaks` that were measured. Never imports curation or evaluation.
+several, `failures` explains torch's errors. Never imports curation or evaluation.
 """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import torch
 import torch.distributed as dist
 
 from touge.contract.errors import GpuMemoryError, InfrastructureError, TougeError
+from touge.contract.figures import ROWS, Figure, figure_of
 from touge.contract.recipe import Train
-from touge.training.peaks import PEAKS, Setting, peak_gib
 
 #: Libraries that name themselves when a peer or a device is lost behind a plain RuntimeError.
 _COMMUNICATION = ("gloo", "NCCL", "ProcessGroup", "Connection closed by peer", "Connection reset by peer")
@@ -20,18 +20,18 @@ _NO_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 @contextlib.contextmanager
-def explained(settings: Train, cameras: int, peaks: Mapping[Setting, float] = PEAKS) -> Iterator[None]:
+def explained(settings: Train, cameras: int, figures: Iterable[Figure] = ROWS) -> Iterator[None]:
     """Turn torch's errors into ours, where their meaning is known.
 
     Args:
         settings: Of the training.
         cameras: How many pictures a sample has at a time.
-        peaks: GPU memory of settings, as measured.
+        figures: What trainings take.
     """
     try:
         yield
     except RuntimeError as error:  # all of torch's are
-        if known := _known(error, settings, cameras, peaks):
+        if known := _known(error, settings, cameras, figures):
             raise known from error
         raise
 
@@ -59,13 +59,13 @@ def smaller(settings: Train) -> tuple[str, Train | None]:
     return "resources.gpu_memory to a larger card: no setting is left to make smaller", None
 
 
-def _known(error: RuntimeError, settings: Train, cameras: int, peaks: Mapping[Setting, float]) -> TougeError | None:
+def _known(error: RuntimeError, settings: Train, cameras: int, figures: Iterable[Figure]) -> TougeError | None:
     """Return the error as one of ours, where its meaning is known."""
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError) or any(name in text for name in _NO_MEMORY):
         advice, outcome = smaller(settings)
-        needed = peak_gib(outcome, cameras, peaks) if outcome else None
-        measured = f" (measured: {needed:.1f} GiB)" if needed else ""
+        figure = figure_of(outcome, cameras, figures) if outcome else None
+        measured = f" ({figure.told})" if figure and figure.measured else ""
         return GpuMemoryError(f"out of GPU memory ({_first_line(error)}). Set {advice}{measured}")
     if isinstance(error, dist.DistError | torch.AcceleratorError) or any(name in text for name in _COMMUNICATION):
         return InfrastructureError(f"another process or the device was lost: {_first_line(error)}")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from run_builders import make_recipe
 
-from controller.figures import ROWS, Figure, figure_of, table, written
 from controller.gpu_memory import METHOD_GB, needed_gb, told_memory
 from controller.hardware import TABLE
+from touge.contract.figures import ROWS, Figure, figure_of, table, written
 from touge.contract.recipe import load_recipe
 
 ROOT = Path(__file__).parents[3]
@@ -44,18 +44,18 @@ def test_a_measured_row_names_its_peak_and_fits_its_card_and_an_estimate_has_non
 
 
 def test_a_recipe_gets_the_smallest_card_of_the_rows_that_cover_it():
-    recipe = make_recipe()
+    train = make_recipe().train
     rows = [row(card=48, cameras=4), row(card=24), row(card=12, method="qlora")]
 
-    assert figure_of(recipe, rows).card == 24
-    assert figure_of(recipe, rows[:1]).card == 48
+    assert figure_of(train, 1, rows).card == 24
+    assert figure_of(train, 1, rows[:1]).card == 48
 
 
 @pytest.mark.parametrize("change", ["train.batch_size=2", "curate.cameras=[front_wide,rear_tele]", "train.method=full"])
 def test_a_row_does_not_cover_more_samples_more_cameras_or_another_method(change):
     recipe = load_recipe(job("lora-front"), [change])
 
-    assert figure_of(recipe, [row()]) is None
+    assert figure_of(recipe.train, len(recipe.curate.cameras), [row()]) is None
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,8 @@ def test_what_is_asked_for_goes_before_figures_and_a_stage_without_a_gpu_needs_n
 
 @pytest.mark.parametrize("name", ["lora", "qlora"])
 def test_a_recipes_header_tells_the_measured_peak(name):
-    figure = figure_of(load_recipe(job(name)))
+    recipe = load_recipe(job(name))
+    figure = figure_of(recipe.train, len(recipe.curate.cameras))
 
     (gib, card, date) = re.search(r"At most ([\d.]+) GiB.*on an (.+) on ([\d-]+)", job(name)).groups()
     assert (gib, card, date) == (f"{figure.peak_gib:.1f}", figure.measured.gpu, str(figure.measured.date))

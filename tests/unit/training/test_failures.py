@@ -10,12 +10,19 @@ from hypothesis import strategies as st
 from tiny_training import settings
 
 from touge.contract.errors import DataError, GpuMemoryError, InfrastructureError
+from touge.contract.figures import Figure
 from touge.training.failures import explained, smaller
-from touge.training.peaks import Setting
+
+RUN = {"gpu": "H100 80GB", "date": "2026-11-27", "command": "python benchmarks/training.py"}
+
+
+def figure(**changes):
+    usual = {"method": "lora", "cameras": 4, "batch": 2, "flowDraws": 8, "economy": "none", "card": 40}
+    return Figure.model_validate(usual | {"peakGib": 31.2, "reservedGib": 32.0, "measured": RUN} | changes)
 
 
 def raised(error):
-    with explained(settings(batch_size=4, flow_draws=8), cameras=4, peaks={Setting("lora", 2, 8, 4): 31.25}):
+    with explained(settings(batch_size=4, flow_draws=8), cameras=4, figures=[figure()]):
         raise error
 
 
@@ -59,13 +66,16 @@ def test_the_smaller_batch_makes_the_same_steps(batch, accumulation):
 )
 def test_out_of_gpu_memory_names_the_smaller_setting(error):
     with pytest.raises(
-        GpuMemoryError, match=r"out of GPU memory \([^\n]+\)\. Set train\.batch_size=2.*measured: 31\.2 GiB"
+        GpuMemoryError,
+        match=r"out of GPU memory \([^\n]+\)\. Set train\.batch_size=2.*measured 31\.2 GiB: 4 cameras, batch 2",
     ):
         raised(error)
 
 
 def test_nothing_is_said_of_a_setting_that_was_not_measured():
-    with pytest.raises(GpuMemoryError) as found, explained(settings(batch_size=4), cameras=1, peaks={}):
+    estimate = figure(peakGib=None, reservedGib=None, measured=None)
+
+    with pytest.raises(GpuMemoryError) as found, explained(settings(batch_size=4), cameras=1, figures=[estimate]):
         raise torch.OutOfMemoryError
 
     assert "measured" not in str(found.value)

@@ -1,6 +1,6 @@
 """What trainings were seen to take of a GPU: `figures.yaml`, typed, and the README's table made from it.
 
-Read by `plan` (through `gpu_memory`). Pure, but for reading that one file at import.
+Read by `plan`, and by a training that ran out of memory. Pure, but for reading that one file at import.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import yaml
 from pydantic import Field
 
 from touge.contract.model import Document
-from touge.contract.recipe import Recipe
+from touge.contract.recipe import Train
 
 _MARKED = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
@@ -50,13 +50,12 @@ class Figure(Document):
             return "estimated"
         return f"measured {self.peak_gib:.1f} GiB: {_cameras(self.cameras)}, batch {self.batch}"
 
-    def covers(self, recipe: Recipe) -> bool:
-        """Whether the recipe's training is of this method, with no more cameras and samples a pass.
+    def covers(self, train: Train, cameras: int) -> bool:
+        """Whether a training is of this method, with no more cameras and samples a pass.
 
         Flow draws are not asked for: they pass through the expert alone.
         """
-        fits = len(recipe.curate.cameras) <= self.cameras and recipe.train.batch_size <= self.batch
-        return self.method == recipe.train.method and fits
+        return self.method == train.method and cameras <= self.cameras and train.batch_size <= self.batch
 
 
 class Figures(Document):
@@ -65,12 +64,12 @@ class Figures(Document):
     rows: tuple[Figure, ...]
 
 
-ROWS = Figures.model_validate(yaml.safe_load(files("controller").joinpath("figures.yaml").read_text("utf-8"))).rows
+ROWS = Figures.model_validate(yaml.safe_load(files("touge.contract").joinpath("figures.yaml").read_text("utf-8"))).rows
 
 
-def figure_of(recipe: Recipe, rows: Iterable[Figure] = ROWS) -> Figure | None:
-    """Return the row with the smallest card that covers the recipe's training; None where no row does."""
-    return min((row for row in rows if row.covers(recipe)), key=lambda row: row.card, default=None)
+def figure_of(train: Train, cameras: int, rows: Iterable[Figure] = ROWS) -> Figure | None:
+    """Return the row with the smallest card that covers a training; None where no row does."""
+    return min((row for row in rows if row.covers(train, cameras)), key=lambda row: row.card, default=None)
 
 
 def table(rows: Iterable[Figure] = ROWS) -> str:
