@@ -88,42 +88,49 @@ class Speaker:
 
     def predict(self, windows: Iterator[Window], sampling: Sampling) -> Iterator[Prediction]:
         """Yield K rollouts of each window."""
-        for batch in self._batches(windows, sampling):
+        for _, batch in self._batches(windows, self.encoder.generation, sampling):
             with _named_memory():
                 drawn = rollout(self.model, self.tokenizer, batch, sampling)
             yield from (_prediction(name, found) for name, found in zip(batch.ids, drawn, strict=True))
 
     def drive(self, windows: Iterator[Window], sampling: Sampling) -> Iterator[Prediction]:
         """Yield what each window's rollout 0 would have driven, had it said the window's reasoning."""
-        for spoken in windows:
-            batch = self.encoder.collate([self.encoder.training(spoken)]).to(self.device)
+        for spoken, batch in self._batches(windows, self.encoder.training, sampling):
             with _named_memory():
-                (drawn,) = drive(self.model, batch, sampling)
-            yield _prediction(spoken.id, [replace(drawn, reasoning=spoken.reasoning or "")])
+                driven = drive(self.model, batch, sampling)
+            for told, drawn in zip(spoken, driven, strict=True):
+                yield _prediction(told.id, [replace(drawn, reasoning=told.reasoning or "")])
 
     @torch.no_grad()
-    def nll(self, window: Window) -> tuple[float, int]:
-        """Return the summed negative log-likelihood of a window's reasoning, nats, and its tokens."""
-        batch = self.encoder.collate([self.encoder.training(window)]).to(self.device)
-        noise = torch.zeros(1, 1, *self.model.config.action_shape, device=self.device)
-        with _named_memory():
-            losses = self.model.losses(batch, noise, torch.zeros(1, 1, device=self.device))
-        spoken = losses.nll[losses.reasoning]
-        return float(spoken.double().sum()), len(spoken)
+    def nll(self, windows: Iterator[Window], sampling: Sampling) -> Iterator[tuple[float, int]]:
+        """Yield the summed negative log-likelihood of each window's reasoning, nats, and its tokens."""
+        for _, batch in self._batches(windows, self.encoder.training, sampling):
+            rows = len(batch.ids)
+            noise = torch.zeros(rows, 1, *self.model.config.action_shape, device=self.device)
+            with _named_memory():
+                losses = self.model.losses(batch, noise, torch.zeros(rows, 1, device=self.device))
+            spoken = losses.nll[losses.reasoning].double().cpu()
+            for tokens in spoken.split(batch.reasoning.sum(dim=1).tolist()):
+                yield float(tokens.sum()), len(tokens)
 
-    def _batches(self, windows: Iterator[Window], sampling: Sampling) -> Iterator[Batch]:
+    def _batches(
+        self, windows: Iterator[Window], encode: Callable[[Window], Example], sampling: Sampling
+    ) -> Iterator[tuple[list[Window], Batch]]:
+        """Yield as many windows at a time as their rollouts fit together."""
+        taken: list[Window] = []
         examples: list[Example] = []
         tokens = 0
         for asked in windows:
-            example = self.encoder.generation(asked)
+            example = encode(asked)
             size = sampling.rollouts * (len(example.input_ids) + sampling.max_tokens)
             if examples and tokens + size > _BATCH_TOKENS:
-                yield self.encoder.collate(examples).to(self.device)
-                examples, tokens = [], 0
+                yield taken, self.encoder.collate(examples).to(self.device)
+                taken, examples, tokens = [], [], 0
+            taken.append(asked)
             examples.append(example)
             tokens += size
         if examples:
-            yield self.encoder.collate(examples).to(self.device)
+            yield taken, self.encoder.collate(examples).to(self.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +175,7 @@ def roll_out(
         said[name] = tuple(_counted(speaker.predict(windows, sampling), done, len(samples) * len(said)))
         swaps[name] = tuple(speaker.drive(_swapped(samples, said[name], frames), sampling))
         texts = straight_texts(samples, said["base"])
-        nll[name] = [speaker.nll(window(sample, frames, spoken.text)) for sample, spoken in texts]
+        nll[name] = list(speaker.nll((window(sample, frames, spoken.text) for sample, spoken in texts), sampling))
         facts[name] = {"dtype": str(speaker.model.vlm.dtype).removeprefix("torch."), "device": _device(speaker.device)}
     return Outcome(said, swaps, _likelihoods(straight_texts(samples, said["base"]), nll), facts)
 

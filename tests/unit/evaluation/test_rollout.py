@@ -147,10 +147,27 @@ def test_the_likelihood_is_that_of_the_training_loss(folders):
     with torch.no_grad():
         losses = speaker.model.losses(batch, torch.zeros(1, 1, 64, 2), torch.zeros(1, 1))
 
-    nll, tokens = speaker.nll(spoken)
+    ((nll, tokens),) = speaker.nll(iter([spoken]), SAMPLING)
 
     assert nll == pytest.approx(float(losses.nll[losses.reasoning].sum()), rel=1e-5)
     assert tokens == int(losses.reasoning.sum())
+
+
+def test_windows_are_judged_together_as_apart(folders):
+    speaker = Speaker.load(folders.base, None)
+    texts = ("Keep going straight.", "Right curve ahead, slow down.", "Keep.")
+    spoken = [window(sample, frames, text) for sample, text in zip(samples(), texts, strict=True)]
+    apart = [found for one in spoken for found in speaker.nll(iter([one]), SAMPLING)]
+    driven = [found for one in spoken for found in speaker.drive(iter([one]), SAMPLING)]
+
+    together = list(speaker.nll(iter(spoken), SAMPLING))
+    driven_together = list(speaker.drive(iter(spoken), SAMPLING))
+
+    assert [tokens for _, tokens in together] == [tokens for _, tokens in apart]
+    np.testing.assert_allclose([nll for nll, _ in together], [nll for nll, _ in apart], rtol=1e-5)
+    assert [one.id for one in driven_together] == [one.id for one in driven]
+    for one, other in zip(driven, driven_together, strict=True):
+        np.testing.assert_allclose(one.rollouts[0].trajectory, other.rollouts[0].trajectory, atol=1e-4)
 
 
 def test_progress_counts_windows_of_both_models(folders):
