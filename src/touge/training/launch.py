@@ -48,6 +48,8 @@ DONE = ".done"
 _RENDEZVOUS_S = 900
 _POLL_S = 0.2
 _PR_SET_PDEATHSIG = 1
+#: What elastic gives to every rank's environment.
+_RANK = "LOCAL_RANK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,7 @@ class _Watch:
         since_failure = since_signal = math.inf
         told: set[int] = set()
         while not self._over.wait(_POLL_S):
-            ranks, now = _children(), time.monotonic()
+            ranks, now = _running_ranks(), time.monotonic()
             since_failure = min(since_failure, now) if self._has_lost_one(ranks) else math.inf
             if self._asked.is_set():
                 since_signal = min(since_signal, now)
@@ -234,12 +236,12 @@ class _Watch:
         return bool(ranks) and len(ranks) + len(list(self._records.glob(f"*{DONE}"))) < self._processes
 
 
-def _children() -> dict[int, psutil.Process]:
-    """Return this process's children that run, by id."""
+def _running_ranks() -> dict[int, psutil.Process]:
+    """Return those of this process's children that are ranks and run, by id; a launcher may have others."""
     found = {}
     for child in psutil.Process().children():
-        with suppress(psutil.NoSuchProcess):
-            if child.status() != psutil.STATUS_ZOMBIE:
+        with suppress(psutil.Error):
+            if child.status() != psutil.STATUS_ZOMBIE and _RANK in child.environ():
                 found[child.pid] = child
     return found
 
