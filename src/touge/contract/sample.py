@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from touge.contract.model import Document
+from touge.contract.recipe import CAMERAS
 
 HISTORY_STEPS = 16
 FUTURE_STEPS = 64
@@ -92,6 +93,11 @@ class Sample(Document):
     weight: float = 1.0
     provenance: Provenance
     notes: dict[str, Any] = {}
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The cameras that have frames, in the model's index order."""
+        return tuple(camera for camera in CAMERAS if self.images.get(camera))
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

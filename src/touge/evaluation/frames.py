@@ -33,7 +33,7 @@ def decoded(shards: ShardReader, sample: Sample) -> tuple[NDArray[np.uint8], ...
     Raises:
         DataError: If there are none, or one is missing or damaged.
     """
-    refs = [ref for camera in CAMERAS for ref in sample.images.get(camera, ())]
+    refs = [ref for camera in sample.views for ref in sample.images[camera]]
     if not refs:
         raise DataError(f"{sample.id}: no frames of a known camera; expected some of {', '.join(CAMERAS)}")
     return tuple(_pixels(encoded(shards, ref), ref.path) for ref in refs)

@@ -31,7 +31,6 @@ from touge.alpamayo.prompt import prompt_hash
 from touge.alpamayo.rollout import Drawn, Sampling, drive, rollout
 from touge.contract.errors import GpuMemoryError
 from touge.contract.prediction import Prediction, Rollout
-from touge.contract.recipe import CAMERAS
 from touge.contract.sample import Sample
 from touge.evaluation.likelihood import Likelihood
 from touge.language.swap import swap_directions
@@ -236,8 +235,7 @@ def _likelihoods(
 def window(sample: Sample, frames: Frames, reasoning: str | None = None) -> Window:
     """Return a sample as the model takes it, in training form where it is given what to say."""
     history, future = np.array(sample.history), np.array(sample.future)
-    cameras = tuple(camera for camera in CAMERAS if sample.images.get(camera))
-    return Window(sample.id, frames(sample), history, None if reasoning is None else future, reasoning, cameras)
+    return Window(sample.id, frames(sample), history, None if reasoning is None else future, reasoning, sample.views)
 
 
 def _swapped(samples: Sequence[Sample], said: Sequence[Prediction], frames: Frames) -> Iterator[Window]:

@@ -52,7 +52,7 @@ class FrameSource:
         return frames
 
     def _read(self, sample: Sample) -> tuple[Frame, ...]:
-        refs = [ref for camera in CAMERAS for ref in sample.images.get(camera, ())]
+        refs = [ref for camera in sample.views for ref in sample.images[camera]]
         if not refs:
             raise DataError(f"{sample.id}: no frames of a known camera; expected some of {', '.join(CAMERAS)}")
         return tuple(self._decode(ref) for ref in refs)

@@ -11,7 +11,6 @@ import torch
 from touge.alpamayo.batch import Batch
 from touge.alpamayo.batches import Encoder, Example, Window
 from touge.alpamayo.images import Frame, patches
-from touge.contract.recipe import CAMERAS
 from touge.training.frames import FrameSource
 from touge.training.light import Light
 from touge.training.samples import Samples
@@ -76,5 +75,5 @@ class Inputs:
             history=np.array(sample.history),
             future=np.array(sample.future),
             reasoning=text,
-            cameras=tuple(camera for camera in CAMERAS if sample.images.get(camera)),
+            cameras=sample.views,
         )

@@ -51,12 +51,11 @@ class LossModule(nn.Module):
 
     def __init__(self, model: AlpamayoR1, reach: float) -> None:
         super().__init__()
-        self.model = model
-        self._more: dict[str, Any] = {"reach": reach} if reach else {}
+        self.model, self.reach = model, reach
 
     def forward(self, batch: Batch, noise: Tensor, time: Tensor) -> Losses:
         """Return the losses of a batch."""
-        return self.model.losses(batch, noise, time, **self._more)
+        return self.model.losses(batch, noise, time, reach=self.reach)
 
 
 class Ranks:

@@ -364,8 +364,7 @@ def _dtype(stated: str, settings: Train, device: torch.device) -> torch.dtype:
         return torch.float32
     if settings.method == "full" and stated == "float16":
         return torch.bfloat16
-    known = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
-    return known.get(stated, torch.bfloat16)
+    return checkpoint.DTYPES.get(stated, torch.bfloat16)
 
 
 @contextmanager
