@@ -26,6 +26,7 @@ from touge.contract.errors import TougeError
 from touge.contract.recipe import Train
 from touge.training.draws import draw
 from touge.training.feed import StepInput
+from touge.training.gradients import Computed
 from touge.training.launch import Layout, launch
 from touge.training.loop import Loop, Outside
 from touge.training.ranks import Ranks
@@ -106,14 +107,14 @@ def _loop(arguments: argparse.Namespace, train: Train, ranks: Ranks) -> Loop:
     wrapped = ranks.wrap(model, train)
     state = State.begin({name: model.get_parameter(name) for name in names}, train)
     silent = Outside(lambda: False, lambda: time.time_ns() // 1000, lambda _: None, lambda _: None)
-    return Loop(wrapped, state, train, ranks, silent)
+    gradients = Computed(wrapped, state.weights.values(), train, ranks)
+    return Loop(model, gradients, state, train, ranks, silent)
 
 
 def _samples(arguments: argparse.Namespace, loop: Loop, ranks: Ranks) -> list[Any]:
     """Return this rank's part of as many samples as there are GPUs."""
     sizes = TINY if arguments.tiny else FULL
-    model: Any = loop.model.get_submodule("model") if hasattr(loop.model, "model") else loop.model.module.model
-    given = batches(sizes, model, cameras=arguments.cameras, rows=1, count=arguments.gpus)
+    given = batches(sizes, loop.model, cameras=arguments.cameras, rows=1, count=arguments.gpus)
     return given[ranks.index :: ranks.count]
 
 

@@ -5,8 +5,9 @@ product of 8192^3 reaches in the same process. `--baseline` times what the refer
 same process; `--matrix FILE` runs all rows of the table, each in a process and a time limit of its own, and appends
 them to a file as they end: a row that fails says how, and the others go on.
 
-`--with` and `--without` take compile, recompute, columns, adapters and host (words and vision tower in the host's
-memory): which of them a method and a cap start from is what the training stage chooses (`touge.alpamayo.economy`).
+`--with` and `--without` take compile, recompute, columns, adapters, host (words and vision tower in the host's memory)
+and graphs (CUDA graphs): which of them a method and a cap start from is what the training stage chooses
+(`touge.alpamayo.economy`).
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ from touge.alpamayo.economy import Economy, Machine, chosen
 from touge.alpamayo.machine import has_compiler, machine_of
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.rollout import Sampling, rollout
-from touge.contract.recipe import Economies, Loss, Train
+from touge.contract.recipe import Economies, Train
 from touge.training.draws import Draws, draw
-from touge.training.optimiser import build_optimiser
-from touge.training.step import train_step
+from touge.training.gradients import Computed, CudaTape, Gradients, Recorded
+from touge.training.optimiser import build_optimiser, clip, total_norm
+from touge.training.ranks import LossModule, Ranks
+from touge.training.step import Totals
 
 GIB = 1 << 30
 _BATCHES = 4
@@ -61,6 +64,7 @@ _TRICKS: dict[str, tuple[str, bool | int]] = {
     "columns": ("columns", 64),
     "adapters": ("rounded_adapters", True),
     "host": ("on_host", True),
+    "graphs": ("cuda_graphs", True),
 }
 _ROW_SECONDS, _SHORTEST_S = 180, 25
 
@@ -101,7 +105,7 @@ def run_matrix(path: Path, rows: Sequence[tuple[str, int]], seconds: int) -> Non
     for options, limit in rows:
         began = time.perf_counter()
         row = {"options": options} | _run_apart(options.split(), min(limit, round(end - began)))
-        row["seconds"] = round(time.perf_counter() - began, 1)
+        row["took_s"] = round(time.perf_counter() - began, 1)
         with path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
@@ -115,11 +119,16 @@ def _run_apart(options: list[str], limit: int) -> dict[str, Any]:
             [sys.executable, __file__, *options], capture_output=True, text=True, timeout=limit, check=False
         )
     except subprocess.TimeoutExpired as error:
-        return {"error": f"took more than {limit} s", "said": str(error.stderr or "")[-2000:]}
+        return {"error": f"took more than {limit} s", "said": _text(error.stderr)[-2000:]}
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not lines:
         return {"error": f"exit code {done.returncode}", "said": done.stderr[-2000:]}
     return dict(json.loads(lines[-1])) | ({"said": done.stderr[-2000:]} if "error" in lines[-1] else {})
+
+
+def _text(output: str | bytes | None) -> str:
+    """Return what a process said before its time was over, which comes as bytes whatever was asked for."""
+    return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
 
 
 def measure_training(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -141,13 +150,15 @@ def _time_ours(arguments: argparse.Namespace, sizes: Sizes, device: torch.device
     weights = trained(model, arguments.method)
     model.economise(economy)
     optimiser = build_optimiser(weights, _settings(arguments))
+    gradients = _gradients(model, weights, economy, _settings(arguments))
     given = batches(sizes, model, cameras=arguments.cameras, rows=arguments.batch, count=_BATCHES)
 
     def step(batch: Batch, draws: Draws) -> float:
         with _kernels(arguments.kernels):
-            loss, metrics = train_step(model.losses, batch.to(device), draws.to(device), Loss())
-            loss.backward()
-        return _update(weights, optimiser, metrics.sums)
+            sums = gradients.add(batch.to(device), draws.to(device), Totals.of(batch), last=True)
+        loss = _update(gradients.tensors(), optimiser, sums)
+        gradients.clear()
+        return loss
 
     timed = _timed(arguments, model, given, step)
     count = operations(
@@ -182,31 +193,39 @@ def _time_baseline(arguments: argparse.Namespace, sizes: Sizes, device: torch.de
         moved, drawn = batch.to(device), draws.to(device)
         loss = plain.loss(model, moved, drawn.noise[:, :1], drawn.time[:, :1])
         loss.backward()
-        return _update(weights, optimiser, loss.detach()[None])
+        found = _update([w.grad for w in weights.values() if w.grad is not None], optimiser, loss.detach()[None])
+        optimiser.zero_grad(set_to_none=True)
+        return found
 
     one = argparse.Namespace(**vars(arguments) | {"batch": 1, "profile": None, "steps": min(arguments.steps, 6)})
     return _timed(one, model, given, step)
 
 
-def _update(weights: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer, sums: torch.Tensor) -> float:
+def _update(gradients: list[torch.Tensor], optimiser: torch.optim.Optimizer, sums: torch.Tensor) -> float:
     """Do what the loop does behind a backward pass; return the loss."""
+    norm = total_norm(gradients, lambda whole: whole)
     loss = float(sums.tolist()[0])
-    norm = nn.utils.get_total_norm([w.grad for w in weights.values() if w.grad is not None])
-    nn.utils.clip_grads_with_norm_(weights.values(), 1.0, norm)
+    clip(gradients, 1.0, norm)
     optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
     return loss
+
+
+def _gradients(model: AlpamayoR1, weights: dict[str, nn.Parameter], economy: Economy, settings: Train) -> Gradients:
+    ranks = Ranks()
+    if economy.cuda_graphs:
+        return Recorded(model, weights.values(), settings, ranks, CudaTape())
+    return Computed(LossModule(model, 0.0), weights.values(), settings, ranks)
 
 
 def _timed(
     arguments: argparse.Namespace, model: AlpamayoR1, given: list[Batch], step: Callable[[Batch, Draws], float]
 ) -> dict[str, Any]:
-    """Warm up over every batch, so that all shapes are known, then time steps; return what a row says of it."""
+    """Warm up twice over every batch, so that all shapes are recorded, then time steps; return what a row says."""
     shape = model.config.action_shape
     drawn = [draw(batch.ids, seed=0, step=n, draws=arguments.flow_draws, shape=shape) for n, batch in enumerate(given)]
     turns = itertools.cycle(zip(given, drawn, strict=True))
     began = time.perf_counter()
-    losses = [step(*next(turns)) for _ in range(len(given) + 1)]
+    losses = [step(*next(turns)) for _ in range(2 * len(given))]
     _synchronise()
     warm = time.perf_counter() - began
     if arguments.profile:
@@ -270,6 +289,7 @@ def economy_of(arguments: argparse.Namespace) -> Economy:
         economy,
         recompute=arguments.recompute if economy.recompute else 0,
         columns=arguments.columns if economy.columns else 0,
+        cuda_graphs=economy.cuda_graphs and torch.cuda.is_available(),
     )
 
 

@@ -7,10 +7,10 @@ themselves, their gradients and the optimiser's states stay float32.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from peft.tuners.lora import LoraLayer
-from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 
 _ADAPTER = "default"
@@ -29,16 +29,18 @@ class _InActivationsType:
         return result + nn.functional.linear(low, b.to(x.dtype))
 
 
-class _Adapted(_InActivationsType, Linear):  # type: ignore[misc]
-    """Over a linear with weights of its own type."""
+@functools.cache
+def _adapted(kind: Any) -> Any:
+    """Return the one class for layers of a kind: compiled code is used again for layers of the same class alone."""
+    return type(kind.__name__, (_InActivationsType, kind), {})
 
 
 def multiply_in_activations_type(model: nn.Module) -> int:
     """Let the adapted linears of a model compute so, in place; names and weights stay. Returns how many do."""
     found = [module for module in model.modules() if isinstance(module, LoraLayer) and _is_plain(module)]
     for module in found:
-        kind = type(module)
-        module.__class__ = _Adapted if kind is Linear else type(kind.__name__, (_InActivationsType, kind), {})
+        kind: Any = type(module)
+        module.__class__ = _adapted(kind)
     return len(found)
 
 

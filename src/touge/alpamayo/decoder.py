@@ -81,7 +81,7 @@ def _runner(economy: Economy, index: int) -> Callable[..., Any]:
     """Return what runs layer `index`."""
     run = _compiled(economy.compiler) if economy.compiler else block
     if economy.recompute and index % economy.recompute == 0 and torch.is_grad_enabled():
-        return functools.partial(checkpoint, run, use_reentrant=False)
+        return functools.partial(checkpoint, run, use_reentrant=False, preserve_rng_state=not economy.cuda_graphs)
     return run
 
 

@@ -31,6 +31,7 @@ class Economy:
         rounded_adapters: Adapters multiply in the type of activations instead of float32.
         words_on_host: The embedding table stays in the host's memory (1.2 GiB at full size); it must be frozen.
         vision_on_host: The vision tower stays there between passes (1.1 GiB at full size); it must be frozen.
+        cuda_graphs: The passes of a training step are recorded and replayed; words and vision tower must be frozen.
     """
 
     compiler: str = ""
@@ -39,6 +40,7 @@ class Economy:
     rounded_adapters: bool = False
     words_on_host: bool = False
     vision_on_host: bool = False
+    cuda_graphs: bool = False
 
     @property
     def places(self) -> Economy:
@@ -65,7 +67,13 @@ class Machine:
 
 
 def chosen(
-    wishes: Economies, method: str, machine: Machine, *, vision_frozen: bool = True, split: bool = False
+    wishes: Economies,
+    method: str,
+    machine: Machine,
+    *,
+    vision_frozen: bool = True,
+    split: bool = False,
+    dropout: bool = False,
 ) -> Economy:
     """Return how a training runs: as wished, else as method and machine want it.
 
@@ -74,18 +82,23 @@ def chosen(
         method: Of the training.
         machine: That it runs on.
         vision_frozen: Whether nothing of the vision tower is trained, adapters included.
-        split: Whether processes split the weights: then nothing is compiled, and nothing lies apart from the rest.
+        split: Whether processes split the weights: then nothing is compiled or recorded, and nothing lies apart.
+        dropout: Whether adapters drop inputs: computed again by a recording, they would drop others.
     """
     gpu, full = machine.memory_gib is not None, method == "full"
     on_host = _wished(wishes.on_host, machine.small and not full and not split)
     compiled = machine.compiler and _wished(wishes.compile, gpu and not split)
+    recompute = _wished(wishes.recompute, int(machine.small or (gpu and full)))
+    columns = _wished(wishes.columns, _COLUMNS if gpu else 0)
+    can_record = gpu and not full and not split and vision_frozen and columns > 0 and not (recompute and dropout)
     return Economy(
         compiler="inductor" if compiled else "",
-        recompute=_wished(wishes.recompute, int(machine.small or (gpu and full))),
-        columns=_wished(wishes.columns, _COLUMNS if gpu else 0),
+        recompute=recompute,
+        columns=columns,
         rounded_adapters=_wished(wishes.rounded_adapters, gpu and not full),
         words_on_host=on_host,
         vision_on_host=on_host and vision_frozen,
+        cuda_graphs=can_record and _wished(wishes.cuda_graphs, usual=True),
     )
 
 

@@ -1,7 +1,7 @@
 """Frozen modules whose weights stay in the host's memory and visit the device for a pass.
 
-The copy that stays is pinned, so that a visit is one transfer at the full rate of the bus; nothing is ever written
-back.
+The copy that stays is pinned, so that a visit runs at the full rate of the bus; nothing is ever written back. Weights
+come one by one: a device without much memory seldom has a gigabyte in one piece.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ class Guest:
         self._parameters = list(module.parameters())
         self._device = self._parameters[0].device
         self._home = _pinned(torch.cat([p.detach().flatten().cpu() for p in self._parameters]))
-        self._point_to(self._home)
+        self._stay()
 
     @contextmanager
     def visiting(self) -> Iterator[None]:
         """Have the module on its device inside the block."""
-        self._point_to(self._home.to(self._device, non_blocking=True))
+        for parameter in self._parameters:
+            parameter.data = parameter.data.to(self._device, non_blocking=True)
         try:
             yield
         finally:
-            self._point_to(self._home)
+            self._stay()
 
-    def _point_to(self, flat: Tensor) -> None:
+    def _stay(self) -> None:
         sizes = [p.numel() for p in self._parameters]
-        for parameter, part in zip(self._parameters, flat.split(sizes), strict=True):
+        for parameter, part in zip(self._parameters, self._home.split(sizes), strict=True):
             parameter.data = part.view(parameter.shape)
 
 

@@ -9,7 +9,8 @@ Shapes: B rows, L columns, P prefix columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import torch
@@ -17,6 +18,9 @@ from torch import Tensor
 
 from touge.alpamayo.batch import Batch
 from touge.alpamayo.decoder import causal_mask
+
+#: Where there is nothing to learn: its negative log-likelihood is zero, as torch's cross-entropy has it.
+NO_LABEL = -100
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,10 @@ class Layout:
         images: [tokens] image tokens, counted through the B L tokens of the batch.
         words: [tokens] all others.
         learnt: [n] tokens whose following token is a label, row by row, counted likewise.
-        labels: [n] these following tokens.
+        labels: [n] these following tokens; `NO_LABEL` where there is none.
+        reasoning: [n], true where they belong to the reasoning.
         readable: [B, P], true where the expert may read.
-        action: [B] rotary position of the first action step.
+        start: [B] rotary position of the first action step.
     """
 
     input_ids: Tensor
@@ -42,8 +47,9 @@ class Layout:
     words: Tensor
     learnt: Tensor
     labels: Tensor
+    reasoning: Tensor
     readable: Tensor
-    action: Tensor
+    start: Tensor
 
     @classmethod
     def of(cls, batch: Batch, image: int, multiple: int = 0) -> Self:
@@ -70,9 +76,29 @@ class Layout:
             words=(~is_image).nonzero().flatten(),
             learnt=following,
             labels=ids.flatten()[following + 1],
+            reasoning=columns.moved(batch.reasoning).flatten()[following + 1],
             readable=columns.moved(readable)[:, :end],
-            action=batch.positions[0, :, batch.prefix - 1] + 1,
+            start=batch.positions[0, :, batch.prefix - 1] + 1,
         )
+
+    def padded(self, multiple: int) -> Self:
+        """Return the same with the number of labels padded to a multiple by some that count for nothing."""
+        more = (0, -len(self.labels) % multiple)
+        return replace(
+            self,
+            learnt=torch.nn.functional.pad(self.learnt, more),
+            labels=torch.nn.functional.pad(self.labels, more, value=NO_LABEL),
+            reasoning=torch.nn.functional.pad(self.reasoning, more),
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all of it by name, what is None apart."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Return what these, among others, are the `tensors` of."""
+        return cls(**{f.name: tensors.get(f.name) for f in fields(cls)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +51,35 @@ class Losses:
     nll: Tensor
     reasoning: Tensor
     flow: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch as the layers take it. What has to look at numbers to know a shape is done; the rest is arithmetic.
+
+    Attributes:
+        layout: Where everything stands.
+        embeddings: [B, L, C] words and images.
+        deepstack: One [tokens, C] a deepstack level.
+        action: [B, T, 2] normalised future.
+    """
+
+    layout: Layout
+    embeddings: Tensor
+    deepstack: tuple[Tensor, ...]
+    action: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all of it by name."""
+        levels = {f"deepstack.{level}": tensor for level, tensor in enumerate(self.deepstack)}
+        return {**self.layout.tensors(), **levels, "embeddings": self.embeddings, "action": self.action}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Return what these are the `tensors` of."""
+        levels = [name for name in tensors if name.startswith("deepstack.")]
+        deepstack = tuple(tensors[name] for name in levels)
+        return cls(Layout.of_tensors(tensors), tensors["embeddings"], deepstack, tensors["action"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,24 +169,35 @@ class AlpamayoR1(nn.Module):
                 (arXiv 2505.23705).
             reference_masks: Mask the expert as the reference does in training (docs/decisions/002), for its vectors.
         """
-        layout, capture = self._layout(batch), Capture()
-        hidden = self._read(batch, layout, capture)
+        prepared = self.prepare(batch)
+        return self.losses_of(prepared, noise, time, reach=reach, reference_masks=reference_masks)
+
+    def prepare(self, batch: Batch) -> Prepared:
+        """Lay a batch out, and embed its words and images."""
+        return self._prepared(batch, Layout.of(batch, self.vocabulary.image, self.economy.columns))
+
+    def losses_of(
+        self, prepared: Prepared, noise: Tensor, time: Tensor, *, reach: float = 0.0, reference_masks: bool = False
+    ) -> Losses:
+        """Return the losses of a batch that is prepared, without one look at the numbers; see `losses`."""
+        layout, capture = prepared.layout, Capture()
+        hidden = self._read(prepared, capture)
         context = Context(
             prefix=capture.prefix(layout.readable.shape[1], reach=reach),
             mask=torch.ones_like(layout.readable) if reference_masks else layout.readable,
-            position=layout.action,
+            position=layout.start,
         )
-        action = batch.action[:, None]
+        action = prepared.action[:, None]
         velocity = self.velocity(context, noisy_action(action, noise, time), time, causal=reference_masks)
         return Losses(
             nll=self._nll(layout, hidden),
-            reasoning=batch.reasoning[batch.labels],
+            reasoning=layout.reasoning,
             flow=flow_loss(velocity, action, noise),
         )
 
     def read(self, batch: Batch, memory: Memory) -> Tensor:
         """Run the language model over a batch as it comes; return hidden states [B, L, C] after the final norm."""
-        return self._read(batch, Layout.of(batch, self.vocabulary.image), memory)
+        return self._read(self._prepared(batch, Layout.of(batch, self.vocabulary.image)), memory)
 
     def encode_images(self, pixels: Tensor, grid: Tensor) -> VisionFeatures:
         """Run the vision tower over pixels [patches, D] of images with grids [images, 3]; see `Batch`."""
@@ -166,21 +208,21 @@ class AlpamayoR1(nn.Module):
             output = visual(given, grid_thw=grid)
         return VisionFeatures(output.pooler_output, tuple(output.deepstack_features))
 
-    def _layout(self, batch: Batch) -> Layout:
-        return Layout.of(batch, self.vocabulary.image, self.economy.columns)
-
-    def _read(self, batch: Batch, layout: Layout, memory: Memory) -> Tensor:
-        """Run the language model over a batch in a layout of its own."""
+    def _prepared(self, batch: Batch, layout: Layout) -> Prepared:
         vision = batch.features or self.encode_images(_pixels(batch), batch.grid)
+        return Prepared(layout, self._embeddings(layout, vision), vision.deepstack, batch.action)
+
+    def _read(self, prepared: Prepared, memory: Memory) -> Tensor:
+        """Run the language model over a batch that is prepared."""
         return decode(
             self.vlm.model.language_model,
-            self._embeddings(layout, vision),
-            layout.positions,
-            layout.mask,
+            prepared.embeddings,
+            prepared.layout.positions,
+            prepared.layout.mask,
             memory,
             economy=self.economy,
-            images=layout.images,
-            deepstack=vision.deepstack,
+            images=prepared.layout.images,
+            deepstack=prepared.deepstack,
         )
 
     def _embeddings(self, layout: Layout, vision: VisionFeatures) -> Tensor:
@@ -235,8 +277,20 @@ class AlpamayoR1(nn.Module):
 
     def _nll(self, layout: Layout, hidden: Tensor) -> Tensor:
         """Return the negative log-likelihood of labelled tokens: logits of these rows alone are ever formed."""
-        logits = self.vlm.lm_head(hidden.flatten(0, 1)[layout.learnt])
+        logits = _logits(self.vlm.lm_head, hidden.flatten(0, 1)[layout.learnt])
         return nn.functional.cross_entropy(logits.float(), layout.labels, reduction="none")
+
+
+def _logits(head: nn.Linear, hidden: Tensor) -> Tensor:
+    """Return [n, words] for [n, C]; tensor cores want a multiple of eight, so that a table's odd rows come apart."""
+    weight = head.weight
+    odd = len(weight) % 8
+    if not odd or weight.requires_grad or hidden.dtype == torch.float32:
+        return head(hidden)
+    parts = [nn.functional.linear(hidden, part) for part in weight.split([len(weight) - odd, odd])]
+    if hidden.requires_grad:
+        parts[0].register_hook(Tensor.contiguous)
+    return torch.cat(parts, dim=-1)
 
 
 def _check_frozen(module: nn.Module, setting: str) -> None:

@@ -279,6 +279,10 @@ class Economies(Document):
     on_host: bool | None = Field(
         None, description="word embeddings and a frozen vision tower stay in the host's memory"
     )
+    cuda_graphs: bool | None = Field(
+        None,
+        description="a step is recorded once a shape and replayed; all weights cannot be trained so",
+    )
 
 
 class Augmentation(Document):

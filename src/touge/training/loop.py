@@ -19,13 +19,14 @@ from touge.contract.progress import Progress
 from touge.contract.recipe import Train
 from touge.training.draws import unsigned
 from touge.training.feed import Feed, StepInput
+from touge.training.gradients import Gradients
 from touge.training.guards import check_gradients
 from touge.training.metrics import MetricsRow
 from touge.training.optimiser import clip, learning_rate, total_norm
 from touge.training.ranks import Ranks
 from touge.training.sharding import largest
 from touge.training.state import State
-from touge.training.step import Totals, train_step
+from touge.training.step import Totals
 
 _REPORT_EVERY_US = 2_000_000
 #: A save may take so many times as long as the one before it.
@@ -54,7 +55,8 @@ class Loop:
     """One training.
 
     Attributes:
-        model: Gives losses; wrapped for data parallelism.
+        model: What is trained.
+        gradients: Adds them up.
         state: What changes.
         settings: The recipe's.
         ranks: This process and its peers.
@@ -65,6 +67,7 @@ class Loop:
     """
 
     model: nn.Module
+    gradients: Gradients
     state: State
     settings: Train
     ranks: Ranks
@@ -99,15 +102,15 @@ class Loop:
         state, settings, began = self.state, self.settings, self.outside.clock()
         torch.manual_seed(_seed(settings.seed, given.step, self.ranks.index))
         state.optimiser.schedule(given.step, settings)
-        sums = self.ranks.add(self._accumulate(given, totals)).tolist()
-        gradients = [weight.grad for weight in state.weights.values() if weight.grad is not None]
+        added, gradients = self.ranks.add(self._accumulate(given, totals)), self.gradients.tensors()
         norm = total_norm(gradients, self.ranks.add)
+        sums = added.tolist()
         if not (math.isfinite(sums[0]) and math.isfinite(norm)):
             raise _not_finite(sums[0], float(norm), given.step, self.ranks.join(given.ids))
         self._look_at_gradients(begun=given.step > 0)
         clip(gradients, settings.gradient_clip, norm)
         state.optimiser.step()
-        state.optimiser.zero_grad(set_to_none=True)
+        self.gradients.clear()
         if state.average:
             state.average.update(state.weights)
         state.step = given.step + 1
@@ -122,10 +125,7 @@ class Loop:
         collected, device = [], self.ranks.device
         for index, (batch, draws) in enumerate(given.parts):
             last = index == len(given.parts) - 1
-            with contextlib.nullcontext() if last else self.ranks.without_sync(self.model):
-                loss, metrics = train_step(self.model, batch.to(device), draws.to(device), self.settings.loss, totals)
-                self.ranks.backward(loss)
-            collected.append(metrics.sums)
+            collected.append(self.gradients.add(batch.to(device), draws.to(device), totals, last=last))
         return torch.stack(collected).sum(dim=0)
 
     def _look_at_gradients(self, *, begun: bool) -> None:

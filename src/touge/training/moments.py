@@ -15,7 +15,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adamw import adamw
 
 #: AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101); beta2 as is usual for large models.
 BETAS = (0.9, 0.95)
@@ -112,22 +111,21 @@ class EightBit:
 def step_together(
     weights: list[Tensor], gradients: list[Tensor], means: list[Tensor], squares: list[Tensor], rates: Rates
 ) -> None:
-    """Step float32 weights with float32 moments, in place: torch's fused AdamW."""
-    before = torch.full((len(weights),), float(rates.step - 1), device=weights[0].device)
-    adamw(
+    """Step float32 weights with float32 moments, in place: torch's fused AdamW, without a count for each weight."""
+    step = torch.full((), float(rates.step), device=weights[0].device)
+    torch._fused_adamw_(
         weights,
         gradients,
         means,
         squares,
         [],
-        list(before.unbind()),
-        fused=True,
-        amsgrad=False,
+        [step] * len(weights),
         beta1=BETAS[0],
         beta2=BETAS[1],
         lr=rates.learning_rate,
         weight_decay=rates.weight_decay,
         eps=EPSILON,
+        amsgrad=False,
         maximize=False,
     )
 

@@ -66,6 +66,7 @@ class AdamW(torch.optim.Optimizer):
             group["lr"] = group["peak"]
         weights = [weight for group in self.param_groups for weight in group["params"]]
         self.steps, self._seed, self._place, self._states = 0, unsigned(seed), place(weights), states
+        self._together = {weight for weight in weights if self._is_plain(weight)}
         for weight in weights:
             shapes = self._moments(weight).shapes(tuple(weight.shape))
             self.state[weight] = {name: zeros_beside(weight, *shape) for name, shape in shapes.items()}
@@ -78,9 +79,9 @@ class AdamW(torch.optim.Optimizer):
         for group in self.param_groups:
             rates = Rates(self.steps, group["lr"], group["weight_decay"])
             given = [(w, w.grad) for w in group["params"] if w.grad is not None and local(w).numel()]
-            self._step_together([(w, gradient) for w, gradient in given if self._is_plain(w)], rates)
+            self._step_together([(w, gradient) for w, gradient in given if w in self._together], rates)
             for weight, gradient in given:
-                if not self._is_plain(weight):
+                if weight not in self._together:
                     self._step_by_rows(weight, gradient, rates, dice)
 
     def schedule(self, step: int, settings: Train) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -45,6 +45,7 @@ from touge.training.failures import explained
 from touge.training.features import compute_features
 from touge.training.feed import Feed
 from touge.training.frames import FrameSource
+from touge.training.gradients import Computed, CudaTape, Gradients, Recorded
 from touge.training.guards import check_frozen, check_materialised, check_sight
 from touge.training.inputs import Inputs
 from touge.training.launch import granted_s, patience_s
@@ -97,14 +98,14 @@ class _Training:
         step = resumed.step if resumed else 0
         self._guard(model.train(), trained, feed, step)
         feed = self._with_features(feed, model, step)
-        wrapped = self.ranks.wrap(model, self.settings)
+        gradients = self._gradients(model, trained, economy)
         state = State.begin({name: model.get_parameter(name) for name in trained}, self.settings)
         if resumed and step:
             restore_state(state, resumed.folder, step)
         self._log_start(model, state, inputs)
         model.economise(economy)
         patience, saved_in = patience_s(granted_s(os.environ)), resumed.seconds if resumed else None
-        Loop(wrapped, state, self.settings, self.ranks, self._outside(), patience, saved_in).run(feed)
+        Loop(model, gradients, state, self.settings, self.ranks, self._outside(), patience, saved_in).run(feed)
         return self._finish(model, tokenizer, state, inputs)
 
     def _load_base(self, folder: Path) -> tuple[AlpamayoR1, Tokenizer]:
@@ -123,6 +124,7 @@ class _Training:
             machine,
             vision_frozen=vision_is_frozen(self.settings),
             split=self.ranks.count > 1 and is_sharded(self.settings),
+            dropout=self.settings.lora.dropout > 0,
         )
         if machine.memory_gib and not machine.compiler:
             self.context.log.warning("no C compiler (CC, gcc or clang): layers are not compiled")
@@ -130,6 +132,14 @@ class _Training:
         model.requires_grad_(requires_grad=self.settings.method == "full")
         model.economise(economy.places)
         return economy
+
+    def _gradients(self, model: AlpamayoR1, trained: Iterable[str], economy: Economy) -> Gradients:
+        """Choose how gradients come about; where weights are split, the model's parameters are others afterwards."""
+        wrapped = None if economy.cuda_graphs else self.ranks.wrap(model, self.settings)
+        weights = [model.get_parameter(name) for name in trained]
+        if wrapped is None:
+            return Recorded(model, weights, self.settings, self.ranks, CudaTape())
+        return Computed(wrapped, weights, self.settings, self.ranks)
 
     def _inputs(self, model: AlpamayoR1, tokenizer: Tokenizer) -> Inputs:
         data = self.context.artifact("data").fetch(self.scratch / "data", ["samples.jsonl"])

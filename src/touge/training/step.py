@@ -62,12 +62,23 @@ def train_step(
         The loss (scalar, with gradient) and what it is made of.
     """
     totals = totals or Totals.of(batch)
-    read = batch if weights.trajectory_tokens else batch.without_future()
-    losses = model(read, draws.noise, draws.time)
-    reasoning = losses.nll[losses.reasoning].sum()
-    tokens = losses.nll[~losses.reasoning].sum()
+    losses = model(seen(batch, weights), draws.noise, draws.time)
+    return weighted(losses, weights, totals.labels, totals.samples)
+
+
+def seen(batch: Batch, weights: Loss) -> Batch:
+    """Return what has to be read of a batch: no future whose tokens are not learnt."""
+    return batch if weights.trajectory_tokens else batch.without_future()
+
+
+def weighted(
+    losses: Losses, weights: Loss, labels: float | Tensor, samples: float | Tensor
+) -> tuple[Tensor, StepMetrics]:
+    """Return the loss of these parts and what it is made of; `labels` and `samples` are those of `Totals`."""
+    reasoning = (losses.nll * losses.reasoning).sum()
+    tokens = (losses.nll * ~losses.reasoning).sum()
     flow = losses.flow.mean(dim=-1).sum()
     words = weights.reasoning * reasoning + weights.trajectory_tokens * tokens
-    loss = words / totals.labels + weights.trajectory * flow / totals.samples
+    loss = words / labels + weights.trajectory * flow / samples
     count = losses.reasoning.sum().to(loss.dtype)
     return loss, StepMetrics(torch.stack([loss, reasoning, tokens, flow, count]).detach())

@@ -8,6 +8,7 @@ from tiny_training import feed_of, settings
 
 from touge.alpamayo import checkpoint
 from touge.contract.errors import Interrupted, TougeError
+from touge.training.gradients import Computed
 from touge.training.loop import Loop, Outside
 from touge.training.ranks import Ranks
 from touge.training.state import State
@@ -42,7 +43,8 @@ class Listener:
 def loop_of(model, train, listener):
     ranks = Ranks()
     weights = choose_weights(model, train)
-    return Loop(ranks.wrap(model.train(), train), State.begin(weights, train), train, ranks, listener.outside)
+    gradients = Computed(ranks.wrap(model.train(), train), weights.values(), train, ranks)
+    return Loop(model, gradients, State.begin(weights, train), train, ranks, listener.outside)
 
 
 def prompt_feed(inputs, train):

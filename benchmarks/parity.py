@@ -1,0 +1,112 @@
+"""Whether what saves time and memory trains as the plain model does: `python benchmarks/parity.py`.
+
+Trains a random model at full width on four fixed batches, by each method: plainly with two seeds of the flow's draws,
+whose distance is what chance makes, then as a large and as a small card choose to (`touge.alpamayo.economy`). Prints a
+JSON row for each: the loss of the four batches, with draws of their own, before and behind 50 steps. `--size tiny`
+shows on a CPU that it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import traceback
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from full_size import FULL, TINY, batches, build
+from touge.alpamayo import lora
+from touge.alpamayo.batch import Batch
+from touge.alpamayo.economy import Economy, Machine, chosen
+from touge.alpamayo.machine import has_compiler
+from touge.alpamayo.model import AlpamayoR1
+from touge.contract.recipe import Economies, Loss, Train
+from touge.training.draws import draw
+from touge.training.gradients import Computed, CudaTape, Recorded
+from touge.training.optimiser import build_optimiser, clip, total_norm
+from touge.training.ranks import LossModule, Ranks
+from touge.training.step import Totals, train_step
+
+_LARGE_GIB, _SMALL_GIB = 80, 24
+
+
+def main() -> None:
+    """Print all rows."""
+    arguments = _arguments()
+    for method in arguments.method:
+        for path, economy, seed in (
+            ("plain", Economy(), 1),
+            ("plain, another seed", Economy(), 2),
+            ("large card", _chosen(method, _LARGE_GIB), 1),
+            ("small card", _chosen(method, _SMALL_GIB), 1),
+        ):
+            row = {"method": method, "path": path, "steps": arguments.steps, "layers": arguments.layers}
+            try:
+                row |= _trained(arguments, method, economy, seed)
+            except Exception as error:  # noqa: BLE001 - a failure is a row too
+                traceback.print_exc()
+                row["error"] = f"{type(error).__name__}: {str(error)[:300]}"
+            print(json.dumps(row), flush=True)
+            gc.collect()
+
+
+def _chosen(method: str, memory_gib: float) -> Economy:
+    economy = chosen(Economies(), method, Machine(memory_gib, has_compiler()))
+    return economy if torch.cuda.is_available() else replace(economy, cuda_graphs=False, compiler="")
+
+
+def _trained(arguments: argparse.Namespace, method: str, economy: Economy, seed: int) -> dict[str, Any]:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    sizes = TINY if arguments.size == "tiny" else replace(FULL, layers=arguments.layers)
+    settings = Train.model_validate({"method": method, "learning_rate": arguments.learning_rate, "gradient_clip": 1.0})
+    model = build(sizes, device, torch.bfloat16, four_bit=method == "qlora")
+    if method != "full":
+        lora.inject(model, lora.Adapter(rank=16, alpha=32))
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.economise(economy)
+    ranks = Ranks()
+    gradients = (
+        Recorded(model, weights, settings, ranks, CudaTape())
+        if economy.cuda_graphs
+        else Computed(LossModule(model, 0.0), weights, settings, ranks)
+    )
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    optimiser = build_optimiser(named, settings)
+    given = [batch.to(device) for batch in batches(sizes, model, cameras=1, rows=2, count=4)]
+    before = _loss(model, given)
+    for step in range(arguments.steps):
+        batch = given[step % len(given)]
+        draws = draw(batch.ids, seed=seed, step=step, draws=1, shape=model.config.action_shape).to(device)
+        gradients.add(batch, draws, Totals.of(batch), last=True)
+        clip(gradients.tensors(), 1.0, total_norm(gradients.tensors(), lambda whole: whole))
+        optimiser.step()
+        gradients.clear()
+    return {"before": before, "after": _loss(model, given)}
+
+
+@torch.no_grad()
+def _loss(model: AlpamayoR1, given: list[Batch]) -> float:
+    shape = model.config.action_shape
+    drawn = [
+        draw(batch.ids, seed=0, step=n, draws=8, shape=shape).to(batch.grid.device) for n, batch in enumerate(given)
+    ]
+    found = [train_step(model.losses, *pair, Loss())[0] for pair in zip(given, drawn, strict=True)]
+    return round(statistics.mean(float(loss) for loss in found), 5)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--method", nargs="*", default=["lora", "qlora", "full"])
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--size", choices=("full", "tiny"), default="full")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
