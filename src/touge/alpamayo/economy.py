@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 #: A card with less cannot hold the bfloat16 model of 20.7 GiB and its activations.
 _SMALL_CARD_GIB = 30
+#: Where a recording, which shares no memory with what runs as it comes, finds room besides the model.
+_RECORDING_GIB = {"lora": 30, "qlora": 13}
 #: Few lengths to compile for, and little padding.
 _COLUMNS = 64
 
@@ -91,6 +93,7 @@ def chosen(
     recompute = _wished(wishes.recompute, int(machine.small or (gpu and full)))
     columns = _wished(wishes.columns, _COLUMNS if gpu else 0)
     can_record = gpu and not full and not split and vision_frozen and columns > 0 and not (recompute and dropout)
+    has_room = (machine.memory_gib or 0) >= _RECORDING_GIB.get(method, 0)
     return Economy(
         compiler="inductor" if compiled else "",
         recompute=recompute,
@@ -98,7 +101,7 @@ def chosen(
         rounded_adapters=_wished(wishes.rounded_adapters, gpu and not full),
         words_on_host=on_host,
         vision_on_host=on_host and vision_frozen,
-        cuda_graphs=can_record and _wished(wishes.cuda_graphs, usual=True),
+        cuda_graphs=can_record and _wished(wishes.cuda_graphs, has_room),
     )
 
 

@@ -1,6 +1,6 @@
 """How a micro-batch adds its gradients to those of the weights: by running the passes, or by replaying them.
 
-A step at full size is some twenty thousand small kernels, and a process needs longer to launch them one by one than a
+A step at full size is some ten thousand small kernels, and a process needs longer to launch them one by one than a
 GPU needs to run them. `Recorded` has the passes of each shape recorded once, as a CUDA graph, and launched as one.
 """
 
@@ -101,10 +101,12 @@ class Tape(Protocol):
 class CudaTape:
     """CUDA graphs that share their memory: no two are at work at once.
 
-    Memory goes back to the stream that it was taken on, so that all is prepared, rehearsed and recorded on one.
+    Memory goes back to the stream that it was taken on, so that all is prepared, rehearsed and recorded on one. What
+    others have given back is no good for recordings, and is returned to the device.
     """
 
     def __init__(self) -> None:
+        torch.cuda.empty_cache()
         self._pool, self._stream = torch.cuda.MemPool(), torch.cuda.Stream()
 
     @contextmanager

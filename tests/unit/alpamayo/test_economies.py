@@ -17,7 +17,7 @@ def test_on_a_cpu_the_model_is_plain(method):
 
 
 def test_a_large_card_keeps_all_activations_and_all_weights():
-    expected = Economy(compiler="inductor", columns=64, rounded_adapters=True)
+    expected = Economy(compiler="inductor", columns=64, rounded_adapters=True, cuda_graphs=True)
 
     assert chosen(NOTHING, "lora", LARGE) == expected
 
@@ -33,6 +33,31 @@ def test_a_vision_tower_with_adapters_stays_on_the_device():
     found = chosen(NOTHING, "lora", SMALL, vision_frozen=False)
 
     assert (found.words_on_host, found.vision_on_host) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "memory_gib", "recorded"),
+    [("lora", 79.1, True), ("lora", 22.0, False), ("qlora", 15.5, True), ("qlora", 11.6, False), ("full", 79.1, False)],
+)
+def test_steps_are_recorded_where_a_recording_was_seen_to_fit(method, memory_gib, recorded):
+    assert chosen(NOTHING, method, Machine(memory_gib, compiler=True)).cuda_graphs is recorded
+
+
+def test_a_recording_can_be_wished_on_a_small_card():
+    assert chosen(Economies(cuda_graphs=True), "lora", SMALL).cuda_graphs
+
+
+@pytest.mark.parametrize(
+    "hindrance",
+    [{"vision_frozen": False}, {"split": True}, {"dropout": True}],
+    ids=["trained pictures", "split weights", "dropout that would be drawn again"],
+)
+def test_what_cannot_be_recorded_is_not_even_where_it_is_wished(hindrance):
+    assert not chosen(Economies(cuda_graphs=True), "lora", SMALL, **hindrance).cuda_graphs
+
+
+def test_dropout_is_recorded_where_nothing_is_computed_again():
+    assert chosen(NOTHING, "lora", LARGE, dropout=True).cuda_graphs
 
 
 def test_full_training_computes_layers_again_on_any_card_and_moves_nothing():

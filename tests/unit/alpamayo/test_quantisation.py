@@ -4,9 +4,11 @@ import pytest
 import torch
 from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from bitsandbytes.nn import Linear4bit
+from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.bnb import Linear4bit as Adapted4bit
 
 from touge.alpamayo import checkpoint, lora, quantisation
+from touge.alpamayo.economy import Economy
 from touge.alpamayo.lora import DECODER_LINEARS
 from touge.alpamayo.shards import Shards
 from touge.contract.errors import CheckpointError, TougeError
@@ -107,6 +109,17 @@ def test_adapters_of_4_bit_layers_are_peft_s_own_and_they_train(folder, encoder,
     now = {name.replace(".base_layer", ""): p for name, p in model.named_parameters() if not lora.is_adapter(name)}
     assert now.keys() == frozen.keys()
     assert all(now[name].equal(tensor) for name, tensor in frozen.items())
+
+
+def test_rounded_adapters_of_4_bit_layers_share_a_class_so_that_compiled_code_is_used_again(quantised):
+    lora.inject(quantised, ADAPTER)
+    before = {type(module) for module in quantised.modules() if isinstance(module, LoraLayer)}
+
+    quantised.economise(Economy(rounded_adapters=True))
+
+    after = {type(module) for module in quantised.modules() if isinstance(module, LoraLayer)}
+    assert len(after) == 1
+    assert after.isdisjoint(before)
 
 
 def test_adapters_of_another_class_are_refused(quantised):
