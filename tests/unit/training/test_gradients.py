@@ -126,6 +126,29 @@ def test_micro_batches_add_up_until_they_are_cleared(trained, inputs):
     assert not any(weight.grad.any() for weight in weights.values())
 
 
+class Twins:
+    """Two ranks whose batches are equal."""
+
+    count, device = 2, torch.device("cpu")
+
+    def add(self, tensor):
+        return tensor * 2
+
+
+def test_behind_the_last_micro_batch_the_gradients_are_those_of_all_ranks(trained, inputs):
+    model, weights = trained
+    model.economise(ECONOMY)
+    (batch, draws), totals = steps_of(inputs, model, [[1]])[0], Totals(200, 4)
+    alone = run(recorded(model, weights, settings(), Cassette()), weights, [(batch, draws)], totals)[0][1]
+    gradients = Recorded(model, weights.values(), settings(), Twins(), Cassette())
+
+    gradients.add(batch, draws, totals, last=False)
+    gradients.add(batch, draws, totals, last=True)
+
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight.grad, 4 * alone[name], rtol=1e-4, atol=1e-7, msg=name)
+
+
 def test_gradients_of_one_type_lie_side_by_side(trained, inputs):
     model, weights = trained
     mixed = dict(weights)
