@@ -26,10 +26,9 @@ from touge.alpamayo.machine import has_compiler
 from touge.alpamayo.model import AlpamayoR1
 from touge.contract.recipe import Economies, Loss, Train
 from touge.training.draws import draw
-from touge.training.gradients import Computed, CudaTape, Recorded
 from touge.training.optimiser import build_optimiser, clip, total_norm
-from touge.training.ranks import LossModule, Ranks
 from touge.training.step import Totals, train_step
+from training import gradients_of
 
 _LARGE_GIB, _SMALL_GIB = 80, 24
 
@@ -66,16 +65,9 @@ def _trained(arguments: argparse.Namespace, method: str, economy: Economy, seed:
     model = build(sizes, device, torch.bfloat16, four_bit=method == "qlora")
     if method != "full":
         lora.inject(model, lora.Adapter(rank=16, alpha=32))
-    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
     model.economise(economy)
-    ranks = Ranks()
-    gradients = (
-        Recorded(model, weights, settings, ranks, CudaTape())
-        if economy.cuda_graphs
-        else Computed(LossModule(model, 0.0), weights, settings, ranks)
-    )
-    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    optimiser = build_optimiser(named, settings)
+    gradients, optimiser = gradients_of(model, weights, economy, settings), build_optimiser(weights, settings)
     given = [batch.to(device) for batch in batches(sizes, model, cameras=1, rows=2, count=4)]
     before = _loss(model, given)
     for step in range(arguments.steps):

@@ -150,7 +150,7 @@ def _time_ours(arguments: argparse.Namespace, sizes: Sizes, device: torch.device
     weights = trained(model, arguments.method)
     model.economise(economy)
     optimiser = build_optimiser(weights, _settings(arguments))
-    gradients = _gradients(model, weights, economy, _settings(arguments))
+    gradients = gradients_of(model, weights, economy, _settings(arguments))
     given = batches(sizes, model, cameras=arguments.cameras, rows=arguments.batch, count=_BATCHES)
 
     def step(batch: Batch, draws: Draws) -> float:
@@ -210,11 +210,12 @@ def _update(gradients: list[torch.Tensor], optimiser: torch.optim.Optimizer, sum
     return loss
 
 
-def _gradients(model: AlpamayoR1, weights: dict[str, nn.Parameter], economy: Economy, settings: Train) -> Gradients:
+def gradients_of(model: AlpamayoR1, weights: dict[str, nn.Parameter], economy: Economy, settings: Train) -> Gradients:
+    """Return what adds up gradients as the training stage would choose, on one device."""
     ranks = Ranks()
     if economy.cuda_graphs:
         return Recorded(model, weights.values(), settings, ranks, CudaTape())
-    return Computed(LossModule(model, 0.0), weights.values(), settings, ranks)
+    return Computed(LossModule(model, settings.insulation.reach), weights.values(), settings, ranks)
 
 
 def _timed(
