@@ -21,8 +21,9 @@ from touge.contract.errors import DataError
 from touge.contract.identity import run_id, stage_id
 from touge.contract.plan import InventoryRef, Plan, Stage, StageName
 from touge.contract.recipe import Recipe
+from touge.contract.sections import sections_of
 from touge.stage import StageContext, Work, now_us
-from touge.storage import Store, open_store
+from touge.storage import Store
 from touge.storage.execution import Artifact, Execution, committed
 from touge.storage.inventory import resolve_model, take_inventory
 from touge.storage.sources import code_digests
@@ -43,9 +44,9 @@ class Pipeline:
     scratch: Path
 
     @classmethod
-    def of(cls, recipe: Recipe, root: Path) -> Self:
-        """Plan a recipe whose addresses are absolute; store and scratch space lie below `root`."""
-        return cls(_plan(recipe), open_store(f"file://{root / 'store'}"), root / "scratch")
+    def of(cls, recipe: Recipe, store: Store, scratch: Path) -> Self:
+        """Plan a recipe whose addresses are absolute."""
+        return cls(_plan(recipe), store, scratch)
 
     def run(self, name: StageName, work: Work) -> Artifact:
         """Do a stage's work and commit it, unless that was done before; return what is committed, the last shard's.
@@ -88,11 +89,11 @@ class Pipeline:
 def _plan(recipe: Recipe) -> Plan:
     base = resolve_model(recipe.base)
     inventories = [take_inventory(drive.uri) for drive in recipe.curate.drives]
-    curate, train = (getattr(recipe, part).model_dump(mode="json", by_alias=True) for part in ("curate", "train"))
     drives = {f"drives.{number}": inventory.digest for number, inventory in enumerate(inventories)}
-    cut = _stage("curate-map", {"curate": curate}, drives, shards=recipe.curate.shards)
-    data = _stage("curate", {"curate": curate}, {"map": cut.id})
-    model = _stage("train", {"train": train}, {"data": data.id, "base": base.digest})
+    sections = sections_of(recipe)
+    cut = _stage("curate-map", sections, drives, shards=recipe.curate.shards)
+    data = _stage("curate", sections, {"map": cut.id})
+    model = _stage("train", sections, {"data": data.id, "base": base.digest})
     stages = (cut, data, model)
     return Plan(
         run=run_id(recipe.name, [stage.id for stage in stages]),
@@ -107,7 +108,9 @@ def _plan(recipe: Recipe) -> Plan:
     )
 
 
-def _stage(name: StageName, section: Mapping[str, Any], inputs: Mapping[str, str], *, shards: int = 1) -> Stage:
-    code = code_digests()[name]
+def _stage(
+    name: StageName, sections: Mapping[StageName, Mapping[str, Any]], inputs: Mapping[str, str], *, shards: int = 1
+) -> Stage:
+    code, section = code_digests()[name], dict(sections[name])
     identity = stage_id(name, section=section, inputs=inputs, code=code)
-    return Stage(name=name, id=identity, shards=shards, section=dict(section), inputs=dict(inputs), code=code)
+    return Stage(name=name, id=identity, shards=shards, section=section, inputs=dict(inputs), code=code)
