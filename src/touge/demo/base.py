@@ -34,7 +34,6 @@ from touge.language.sentences import LANGUAGES
 from touge.storage import Store, open_store
 from touge.storage.execution import Artifact
 from touge.training.stage import CHECKPOINT
-from touge.training.stage import run as train
 
 #: What the base is trained by; the seed is the demo's. Trajectory tokens cost a fifth of each step and teach a model
 #: that drives straight nothing but its speed.
@@ -43,7 +42,9 @@ TRAINING: Mapping[str, Any] = {
     "loss": {"trajectory_tokens": 0},
     "flow_draws": 2,
     "steps": 600,
-    "batch_size": 16,
+    "batch_size": 8,
+    "gradient_accumulation": 2,
+    "sharded": False,
     "learning_rate": 1e-3,
     "averaging": 0.98,
     "checkpoint_every": 100,
@@ -120,12 +121,13 @@ def _trained(rows: Path, start: Path, store: Store, places: Places, settings: Ma
                 "shards": 2,
             },
             "train": settings,
+            "resources": {"gpus": 0},
         }
     )
     pipeline = Pipeline.of(recipe, store, places.work / "scratch")
     pipeline.run("curate-map", curate_map)
     pipeline.run("curate", curate)
-    return pipeline.run("train", train)
+    return pipeline.run_apart("train", "touge.training", gpu=torch.cuda.is_available())
 
 
 def _write_random_model(folder: Path, seed: int) -> None:

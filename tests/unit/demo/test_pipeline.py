@@ -1,4 +1,4 @@
-"""Stages in this process."""
+"""Stages without a controller."""
 
 import json
 
