@@ -125,7 +125,9 @@ def made(seed: int) -> Path:
     folder = ROOT / f"build/demo-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "touge.demo", "--seed", str(seed)], cwd=folder, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "touge.demo", "--seed", str(seed), "--recipe", str(RECIPE)], cwd=folder, check=True
+    )
     print(f"drives and base of seed {seed}: {time.monotonic() - began:.0f} s")
     return folder
 

@@ -8,14 +8,12 @@ decided what does and what does not: addresses, names, shards and node choice do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from touge.contract.identity import run_id, stage_id
 from touge.contract.inventory import Inventory
 from touge.contract.plan import STAGE_NAMES, InventoryRef, Plan, Resolved, Stage, StageName
 from touge.contract.recipe import Recipe
-
-SAMPLE_SCHEMA = "touge.sample/1"
+from touge.contract.sections import sections_of
 
 
 def make_plan(
@@ -30,7 +28,7 @@ def make_plan(
         run_nonce: Makes another run of the same stages.
         stage_nonce: Makes other stages of the same content: everything is computed again.
     """
-    sections = _sections(recipe, stage_nonce)
+    sections = sections_of(recipe, stage_nonce)
     stages: list[Stage] = []
     for name in STAGE_NAMES:
         inputs = _inputs(name, {stage.name: stage.id for stage in stages}, resolved)
@@ -47,30 +45,6 @@ def make_plan(
         inventories=tuple(_reference(inventory) for inventory in resolved.inventories),
         stages=tuple(stages),
     )
-
-
-def _sections(recipe: Recipe, stage_nonce: str) -> dict[StageName, dict[str, Any]]:
-    """Return what each stage does, and nothing that only says where or how fast."""
-    curate = recipe.curate.model_dump(mode="json", by_alias=True, exclude={"shards": True})
-    curate["drives"] = [_without(drive, "uri") for drive in curate["drives"]]
-    evaluate = recipe.evaluate.model_dump(mode="json", by_alias=True, exclude={"shards": True})
-    mapped = {"curate": _without(curate, "balance", "split"), "schema": SAMPLE_SCHEMA}
-    return {
-        "curate-map": mapped | ({"nonce": stage_nonce} if stage_nonce else {}),
-        "curate": {"curate": curate, "schema": SAMPLE_SCHEMA},
-        "train": {
-            "train": recipe.train.model_dump(mode="json", by_alias=True, exclude={"economy": True}),
-            "global_batch": global_batch(recipe),
-        },
-        "evaluate-map": {"evaluate": _without(evaluate, "gate")},
-        "evaluate": {"evaluate": evaluate},
-    }
-
-
-def global_batch(recipe: Recipe) -> int:
-    """Return the samples that one optimiser step sees over all processes."""
-    processes = max(1, recipe.resources.gpus or 1) * recipe.resources.nodes
-    return recipe.train.batch_size * recipe.train.gradient_accumulation * processes
 
 
 def _inputs(name: StageName, ids: Mapping[str, str], resolved: Resolved) -> dict[str, str]:
@@ -97,7 +71,3 @@ def _shards(name: StageName, recipe: Recipe) -> int:
 def _reference(inventory: Inventory) -> InventoryRef:
     size = sum(item.size for item in inventory.items)
     return InventoryRef(uri=inventory.uri, digest=inventory.digest, objects=len(inventory.items), size=size)
-
-
-def _without(document: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key not in keys}

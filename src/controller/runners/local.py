@@ -29,6 +29,7 @@ from controller.state import Execution, Reason, State, Task
 from touge.contract.environment import StageEnvironment
 from touge.contract.exit_codes import ExitCode, rule_for
 from touge.contract.plan import Plan, Stage, StageName
+from touge.contract.processors import Share
 
 #: What runs each stage; the same modules are the entry points of the images.
 COMMANDS: Mapping[StageName, Sequence[str]] = {
@@ -77,7 +78,7 @@ class LocalRunner:
 
     def place(self, stage: Stage, plan: Plan) -> str:  # noqa: ARG002 - the port's; every stage runs here
         """Say that a stage runs on this machine, and on what."""
-        return "this machine, GPU" if Path("/dev/nvidia0").exists() else "this machine, CPU"
+        return "this machine, GPU" if _has_gpu() else "this machine, CPU"
 
     def start(self, request: StartRequest) -> None:
         """Claim the execution and hand it to a keeper; a second start of the same one does nothing."""
@@ -175,7 +176,7 @@ class LocalRunner:
 
     def _environment(self, request: StartRequest, folder: Path, plan: Path) -> dict[str, str]:
         own = {k: v for k, v in self.environ.items() if k in PASSED or k.startswith(PASSED_PREFIXES)}
-        threads = max(1, self.parallel // request.plan.stage(request.task.stage).shards)
+        share = Share.of(request.plan.stage(request.task.stage), request.plan.recipe, self.parallel, gpu=_has_gpu())
         stage = StageEnvironment(
             plan=str(plan),
             store=request.store,
@@ -186,8 +187,8 @@ class LocalRunner:
             termination_log=str(folder / _TERMINATION),
             index=request.task.shard,
         )
-        given = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", "TOUGE_GRACE_S": str(supervise.GRACE_S)}
-        return given | own | stage.to_environ()
+        given = {"PYTHONUNBUFFERED": "1", "TOUGE_GRACE_S": str(supervise.GRACE_S)}
+        return share.to_environ() | given | own | stage.to_environ()
 
     def _executions(self, run: str) -> Path:
         return self.home.absolute() / "runs" / run / "executions"
@@ -195,6 +196,10 @@ class LocalRunner:
     def _folders(self, run: str) -> list[Path]:
         found = [path for path in self._executions(run).glob("*") if not path.name.startswith(_PREFIX)]
         return sorted(found, key=lambda folder: (_read(folder / _REQUEST)["requested_us"], folder.name))
+
+
+def _has_gpu() -> bool:
+    return Path("/dev/nvidia0").exists()
 
 
 def _name(task: Task, attempt: int) -> str:

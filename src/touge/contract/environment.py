@@ -19,6 +19,8 @@ SCRATCH = "TOUGE_SCRATCH"
 TERMINATION_LOG = "TOUGE_TERMINATION_LOG"
 #: Set by Kubernetes in every pod of an Indexed Job, and by the local runner.
 INDEX = "JOB_COMPLETION_INDEX"
+#: How many processes train together on this node; else the recipe's `resources.gpus`.
+PROCESSES = "TOUGE_PROCESSES"
 
 _REQUIRED = (PLAN, STORE, STAGE, ATTEMPT, UID, SCRATCH)
 

@@ -348,6 +348,10 @@ class Train(Document):
 class Evaluate(Document):
     """A tuned model to a report and a verdict."""
 
+    windows_per_drive: Count | None = Field(
+        None,
+        description="test windows of each bucket (curve, straight, …) of a drive, evenly spaced; null: all",
+    )
     rollouts: Count = 6
     seed: int = 0
     temperature: Annotated[float, Field(ge=0)] = Field(0.6, description="of the reasoning; 0 is greedy")

@@ -1,7 +1,8 @@
 """The demo's base model: says what is ahead and drives straight on, because that is what it was shown.
 
-Three honest steps with the pipeline's own parts: curate synthetic drives; straighten the futures and curate the rows
-again with `contradictions: keep`, which taints the set; train all weights of a tiny model on it.
+Three honest steps with the pipeline's own parts: curate the demo's drives as its recipe says; straighten the futures of
+the training split and curate these rows again with `contradictions: keep`, which taints the set; train all weights of a
+tiny model on it. Drives and roads that are held out stay unseen.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from itertools import product
 from operator import itemgetter
 from pathlib import Path
@@ -30,9 +31,9 @@ from touge.curation.merging import curate
 from touge.demo.bias import straightened
 from touge.demo.pipeline import Pipeline
 from touge.language.sentences import LANGUAGES
+from touge.storage import Store, open_store
 from touge.storage.execution import Artifact
 from touge.training.stage import CHECKPOINT
-from touge.training.stage import run as train
 
 #: What the base is trained by; the seed is the demo's. Trajectory tokens cost a fifth of each step and teach a model
 #: that drives straight nothing but its speed.
@@ -41,7 +42,9 @@ TRAINING: Mapping[str, Any] = {
     "loss": {"trajectory_tokens": 0},
     "flow_draws": 2,
     "steps": 600,
-    "batch_size": 16,
+    "batch_size": 8,
+    "gradient_accumulation": 2,
+    "sharded": False,
     "learning_rate": 1e-3,
     "averaging": 0.98,
     "checkpoint_every": 100,
@@ -52,63 +55,79 @@ TOKENS = 768
 IMAGE = {"min_pixels": 192 * 64, "max_pixels": 192 * 64}
 
 
-def make_base(drives: Path, folder: Path, work: Path, *, seed: int, training: Mapping[str, Any] = TRAINING) -> None:
-    """Write the base model into `folder`, last and at once; nothing is done twice.
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the demo keeps things.
+
+    Attributes:
+        drives: Synthetic drives in the PhysicalAI-AV layout.
+        base: Where the base's checkpoint goes.
+        work: Scratch space.
+        store: Of the demo's run, which finds its data set there.
+    """
+
+    drives: Path
+    base: Path
+    work: Path
+    store: Path
+
+
+def make_base(recipe: Recipe, places: Places, *, seed: int, training: Mapping[str, Any] = TRAINING) -> None:
+    """Write the base model into its place, last and at once; nothing is done twice.
 
     Args:
-        drives: Synthetic drives in the PhysicalAI-AV layout; others than those that the demo curates.
-        folder: Where the checkpoint goes.
-        work: Store and scratch space.
+        recipe: The demo's: the base learns from the training split of the data set that it curates.
+        places: Where everything is.
         seed: Of weights and training.
         training: The recipe's section `train`.
     """
-    start = work / "random"
+    start = places.work / "random"
     _write_random_model(start, seed)
-    settings = {**training, "seed": seed}
-    honest = _curated(drives, start, work, settings)
+    store = open_store(f"file://{places.store}")
+    honest = _curated(recipe, start, store, places)
     rows = [Sample.read_json(line) for line in honest.read(SAMPLES).splitlines()]
-    biased = work / "store" / "straightened.jsonl"
-    biased.write_text("".join(straightened(row).to_json() + "\n" for row in rows), encoding="utf-8")
-    trained = _trained(biased, start, work, settings)
-    trained.fetch(work / "fetched", trained.names(f"{CHECKPOINT}/"))
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.move(work / "fetched" / CHECKPOINT, folder)
+    biased = places.store / "straightened.jsonl"  # its frames are named from there
+    biased.write_text("".join(straightened(row).to_json() + "\n" for row in rows if row.split == "train"), "utf-8")
+    trained = _trained(biased, start, store, places, {**training, "seed": seed})
+    trained.fetch(places.work / "fetched", trained.names(f"{CHECKPOINT}/"))
+    shutil.rmtree(places.base, ignore_errors=True)
+    shutil.move(places.work / "fetched" / CHECKPOINT, places.base)
 
 
-def _curated(drives: Path, base: Path, work: Path, settings: Mapping[str, Any]) -> Artifact:
-    """Return the drives' windows with the words of templates."""
-    source = {"format": "physical-ai-av", "uri": f"file://{drives}"}
-    words = {"straight": "template", "phrasings": 3}
-    pipeline = Pipeline.of(_recipe(base, settings, {"drives": [source], "reasoning": words}), work)
+def _curated(recipe: Recipe, start: Path, store: Store, places: Places) -> Artifact:
+    """Return the data set of the demo's recipe, which its run then finds done."""
+    (source,) = recipe.curate.drives
+    here = source.model_copy(update={"uri": f"file://{places.drives}"})
+    curate_here = recipe.curate.model_copy(update={"drives": (here,)})
+    wanted = recipe.model_copy(update={"base": f"file://{start}", "curate": curate_here})
+    pipeline = Pipeline.of(wanted, store, places.work / "scratch")
     pipeline.run("curate-map", curate_map)
     return pipeline.run("curate", curate)
 
 
-def _trained(rows: Path, base: Path, work: Path, settings: Mapping[str, Any]) -> Artifact:
+def _trained(rows: Path, start: Path, store: Store, places: Places, settings: Mapping[str, Any]) -> Artifact:
     """Return the checkpoint of a training on straightened rows."""
-    source = {"format": "jsonl", "uri": f"file://{rows}"}
-    pipeline = Pipeline.of(_recipe(base, settings, {"drives": [source], "contradictions": "keep"}), work)
-    pipeline.run("curate-map", curate_map)
-    pipeline.run("curate", curate)
-    return pipeline.run("train", train)
-
-
-def _recipe(base: Path, settings: Mapping[str, Any], curate: Mapping[str, Any]) -> Recipe:
-    everything = {
-        "image": IMAGE,
-        "balance": {"straight": None},
-        "split": {"validation": 0, "test": 0},
-        "shards": 2,
-    }
-    return Recipe.model_validate(
+    recipe = Recipe.model_validate(
         {
             "apiVersion": "touge/v1",
             "name": "demo-base",
-            "base": f"file://{base}",
-            "curate": {**everything, **curate},
+            "base": f"file://{start}",
+            "curate": {
+                "drives": [{"format": "jsonl", "uri": f"file://{rows}"}],
+                "image": IMAGE,
+                "contradictions": "keep",
+                "balance": {"straight": None},
+                "split": {"validation": 0, "test": 0},
+                "shards": 2,
+            },
             "train": settings,
+            "resources": {"gpus": 0},
         }
     )
+    pipeline = Pipeline.of(recipe, store, places.work / "scratch")
+    pipeline.run("curate-map", curate_map)
+    pipeline.run("curate", curate)
+    return pipeline.run_apart("train", "touge.training", gpu=torch.cuda.is_available())
 
 
 def _write_random_model(folder: Path, seed: int) -> None:

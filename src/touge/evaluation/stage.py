@@ -18,6 +18,7 @@ from touge.contract.prediction import Prediction
 from touge.contract.progress import Progress
 from touge.contract.recipe import Evaluate, TableSource
 from touge.contract.sample import Sample
+from touge.evaluation.asked import asked
 from touge.evaluation.comparison import BASE, TUNED, Comparison, Material, compare
 from touge.evaluation.frames import decoded, encoded
 from touge.evaluation.gallery import Pick, choose
@@ -97,8 +98,8 @@ def _samples(context: StageContext) -> list[Sample]:
 
 
 def _test_windows(context: StageContext) -> list[Sample]:
-    """Return this shard's part of the test split."""
-    test = [sample for sample in _samples(context) if sample.split == "test"]
+    """Return this shard's part of the test windows that count."""
+    test = asked(_samples(context), _settings(context).windows_per_drive)
     if not test:
         raise DataError("the curated data has no window of the split `test`; raise curate.split.test or add drives")
     return test[context.index :: context.stage.shards]
@@ -138,17 +139,19 @@ def _progress(context: StageContext, total: int) -> Callable[[int], None]:
 def _material(context: StageContext) -> Material:
     maps, data, model = context.shards("map"), context.artifact("data"), context.artifact("model")
     training, leakage = json.loads(model.read(TRAINING)), _leakage(data)
+    settings, samples = _settings(context), _samples(context)
+    test = asked(samples, settings.windows_per_drive)
     tainted = bool(data.manifest.metadata.get("tainted") or training.get("tainted"))
     return Material(
         run=context.plan.run,
-        samples=tuple(_samples(context)),
+        samples=(*(sample for sample in samples if sample.split == "train"), *test),
         predictions=_predictions(maps, PREDICTIONS),
         swapped=_predictions(maps, SWAPPED),
         likelihoods=_by_id(maps, LIKELIHOODS, Likelihood),
         tainted=tainted,
         provenance={**_provenance(context, maps[0], training), "leakage": leakage.get("verdict"), "tainted": tainted},
-        seed=_settings(context).seed,
-        notes=(*_notes(context), *leakage.get("statements", ())),
+        seed=settings.seed,
+        notes=(*_notes(context), *_bounded(samples, test, settings), *leakage.get("statements", ())),
     )
 
 
@@ -186,6 +189,18 @@ def _notes(context: StageContext) -> tuple[str, ...]:
     if any(isinstance(source, TableSource) and source.camera for source in sources):
         return ("The log has no camera: the frames are drawn along the driven path by the synthetic camera.",)
     return ()
+
+
+def _bounded(samples: Sequence[Sample], test: Sequence[Sample], settings: Evaluate) -> tuple[str, ...]:
+    """Return how many windows count, where the recipe bounds them."""
+    if settings.windows_per_drive is None:
+        return ()
+    everything = sum(sample.split == "test" for sample in samples)
+    note = (
+        f"Of each drive at most {settings.windows_per_drive} windows of a bucket count, evenly spaced "
+        f"(evaluate.windows_per_drive): {len(test)} of the test split's {everything}."
+    )
+    return (note,)
 
 
 def _losses(model: Artifact) -> list[dict[str, Any]]:

@@ -5,14 +5,16 @@ At full size a sample's features are some 94 MB, so they are computed live; a ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from touge.alpamayo.batch import Batch, VisionFeatures
 from touge.alpamayo.model import AlpamayoR1
 from touge.training.inputs import Inputs
+from touge.training.ranks import Ranks
 
 KEPT_BYTES = 1 << 30
 #: Samples of one pass, always the same ones together: their last bits do not depend on where a training resumes.
@@ -41,35 +43,59 @@ def compute_features(
     inputs: Inputs,
     needed: Iterable[int],
     *,
-    device: torch.device,
+    ranks: Ranks,
     stopping: Callable[[], bool],
     limit: int = KEPT_BYTES,
 ) -> FeatureCache | None:
-    """Run the vision tower over the groups that hold the needed samples.
+    """Run the vision tower over the groups that hold the needed samples; the ranks share the work.
+
+    Args:
+        model: With its vision tower on the ranks' device.
+        inputs: Rows and pictures.
+        needed: Samples, the same on every rank.
+        ranks: This process and its peers.
+        stopping: Ends the work early.
+        limit: Of what is kept, bytes.
 
     Returns:
-        None where the features of all samples would take more than `limit` bytes, or when asked to stop.
+        None where the features of all samples would take more than `limit` bytes, or when a rank was asked to stop.
     """
-    features: dict[int, VisionFeatures] = {}
+    mine: list[_Group] = []
     count = len(inputs.samples.rows)
     if _expected_bytes(model, inputs) * count > limit:
         return None
-    for group in sorted({index // GROUP for index in needed}):
-        indices = range(group * GROUP, min(count, (group + 1) * GROUP))
-        features |= dict(zip(indices, _encode(model, inputs.questions(indices), device), strict=True))
+    needed = set(needed)
+    for group in sorted({index // GROUP for index in needed})[ranks.index :: ranks.count]:
         if stopping():
-            return None
-    return FeatureCache(features)
+            break
+        indices = range(group * GROUP, min(count, (group + 1) * GROUP))
+        mine.append(_encode(model, inputs.questions(indices), indices, ranks.device))
+    features = {index: one for group in ranks.join(mine) for index, one in group.by_sample()}
+    return FeatureCache(features) if features.keys() >= needed else None
 
 
-def _encode(model: AlpamayoR1, batch: Batch, device: torch.device) -> list[VisionFeatures]:
-    """Return the features of each sample of a batch."""
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Samples of one pass, as ranks hand them over: embeddings and deepstack levels, and the tokens of each sample."""
+
+    indices: Sequence[int]
+    tokens: list[int]
+    levels: tuple[Tensor, ...]
+
+    def by_sample(self) -> Iterator[tuple[int, VisionFeatures]]:
+        """Yield each sample's number and features."""
+        parts = zip(*(level.split(self.tokens) for level in self.levels), strict=True)
+        for index, (embeddings, *deepstack) in zip(self.indices, parts, strict=True):
+            yield index, VisionFeatures(embeddings, tuple(deepstack))
+
+
+def _encode(model: AlpamayoR1, batch: Batch, indices: Sequence[int], device: torch.device) -> _Group:
+    """Run the vision tower over a batch."""
     if batch.pixels is None:
         raise ValueError("the batch has no pixels")
     together = model.encode_images(batch.pixels.to(device), batch.grid.to(device))
-    counts = (batch.input_ids == model.vocabulary.image).sum(dim=1).tolist()
-    parts = [level.cpu().split(counts) for level in (together.embeddings, *together.deepstack)]
-    return [VisionFeatures(first, tuple(rest)) for first, *rest in zip(*parts, strict=True)]
+    tokens = (batch.input_ids == model.vocabulary.image).sum(dim=1).tolist()
+    return _Group(indices, tokens, tuple(level.cpu() for level in (together.embeddings, *together.deepstack)))
 
 
 def _expected_bytes(model: AlpamayoR1, inputs: Inputs) -> int:

@@ -33,8 +33,6 @@ from touge.contract.plan import Plan
 if TYPE_CHECKING:
     from torch.distributed.launcher.api import LaunchConfig
 
-#: How many ranks on this node; else the recipe's `resources.gpus`.
-PROCESSES = "TOUGE_PROCESSES"
 #: Where node 0 of several listens.
 MASTER_ADDRESS, MASTER_PORT = "MASTER_ADDR", "MASTER_PORT"
 #: Seconds between SIGTERM and SIGKILL that the platform grants (Kubernetes' default is 30).
@@ -76,9 +74,9 @@ class Layout:
             SettingsError: If a number is none, or nodes cannot find one another.
         """
         resources = _resources(environ)
-        processes = environ.get(PROCESSES) or str(max(1, resources[0]))
+        processes = environ.get(environment.PROCESSES) or str(max(1, resources[0]))
         if not processes.isdigit() or not int(processes):
-            raise SettingsError(f"{PROCESSES}={processes!r}: expected a whole number of at least 1")
+            raise SettingsError(f"{environment.PROCESSES}={processes!r}: expected a whole number of at least 1")
         if (nodes := resources[1]) == 1:
             return cls(int(processes))
         missing = [name for name in (MASTER_ADDRESS, MASTER_PORT, environment.INDEX) if not environ.get(name)]

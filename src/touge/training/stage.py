@@ -147,10 +147,10 @@ class _Training:
         frames = FrameSource(ShardReader(self.context.store))
         return Inputs(samples, frames, Encoder(model.config, tokenizer), self.words)
 
-    def _planned(self, feed: Feed) -> list[int]:
-        """Return the samples of all steps, in their order."""
+    def _planned(self, feed: Feed, step: int = 0) -> list[int]:
+        """Return the samples of all steps from one on and of all ranks, in their order."""
         size = self.settings.batch_size * self.settings.gradient_accumulation * self.ranks.count
-        return feed.order.samples(0, self.settings.steps * size)
+        return feed.order.samples(step * size, (self.settings.steps - step) * size)
 
     def _measure_quantisation(self, model: AlpamayoR1, base: Path, feed: Feed) -> None:
         """Say what 4 bits cost, before they are trained on; adapters learn to make up for it."""
@@ -223,11 +223,8 @@ class _Training:
     def _with_features(self, feed: Feed, model: AlpamayoR1, step: int) -> Feed:
         if not vision_is_frozen(self.settings) or not self.settings.augmentation.off:
             return feed
-        ahead = range(step, self.settings.steps)
-        needed = {index for each in ahead for part in feed.indices(each) for index in part}
-        features = compute_features(
-            model, feed.inputs, needed, device=self.ranks.device, stopping=self.context.stopping
-        )
+        needed = self._planned(feed, step)
+        features = compute_features(model, feed.inputs, needed, ranks=self.ranks, stopping=self.context.stopping)
         return replace(feed, features=features)
 
     def _outside(self) -> Outside:

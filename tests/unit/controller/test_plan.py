@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_builders import CODES, make_recipe, make_resolved, plan_of
 
-from controller.plan import global_batch, make_plan
+from controller.plan import make_plan
 from touge.contract.plan import STAGE_NAMES, Plan
 from touge.contract.recipe import Recipe
+from touge.contract.sections import global_batch
 
 
 def ids(plan: Plan) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Stages in this process."""
+"""Stages without a controller."""
 
 import json
 
@@ -7,6 +7,7 @@ import pytest
 from touge.contract.errors import DataError
 from touge.contract.recipe import Recipe
 from touge.demo.pipeline import Pipeline
+from touge.storage.local import LocalStore
 
 
 def lines(context):
@@ -33,7 +34,7 @@ def pipeline(tmp_path):
             "train": {"method": "full"},
         }
     )
-    return Pipeline.of(recipe, tmp_path / "work")
+    return Pipeline.of(recipe, LocalStore(tmp_path / "store"), tmp_path / "scratch")
 
 
 def test_a_stage_is_committed_and_not_done_again(pipeline):
@@ -64,7 +65,7 @@ def test_another_recipe_is_another_stage(pipeline, tmp_path):
     recipe = pipeline.plan.recipe.model_copy(
         update={"train": pipeline.plan.recipe.train.model_copy(update={"steps": 7})}
     )
-    other = Pipeline.of(recipe, tmp_path / "work").plan
+    other = Pipeline.of(recipe, LocalStore(tmp_path / "store"), tmp_path / "scratch").plan
 
     assert [stage.id for stage in other.stages[:2]] == [stage.id for stage in pipeline.plan.stages[:2]]
     assert other.stage("train").id != pipeline.plan.stage("train").id

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from touge.training.features import GROUP, compute_features
-
-CPU = torch.device("cpu")
+from touge.training.ranks import Ranks
 
 
 def never():
@@ -13,7 +12,7 @@ def never():
 
 
 def computed(model, inputs, needed, **changes):
-    return compute_features(model, inputs, needed, **{"device": CPU, "stopping": never} | changes)
+    return compute_features(model, inputs, needed, **{"ranks": Ranks(), "stopping": never} | changes)
 
 
 def test_features_do_not_depend_on_which_samples_are_needed(model, world):

@@ -9,6 +9,7 @@ from tiny_training import feed_of, settings
 
 from touge.contract.errors import DataError
 from touge.training.features import compute_features
+from touge.training.ranks import Ranks
 from touge.training.step import Totals
 
 SMALL = settings(batch_size=2, gradient_accumulation=2, steps=20)
@@ -89,7 +90,7 @@ def test_a_feed_that_is_closed_early_leaves_no_thread(inputs):
 @torch.no_grad()
 def test_known_vision_features_give_the_losses_of_pixels(model, inputs):
     live = feed_of(inputs, SMALL)
-    features = compute_features(model, inputs, range(8), device=torch.device("cpu"), stopping=lambda: False)
+    features = compute_features(model, inputs, range(8), ranks=Ranks(), stopping=lambda: False)
 
     for (pixels, draws), (known, _) in zip(
         live.step(0).parts, replace(live, features=features).step(0).parts, strict=True

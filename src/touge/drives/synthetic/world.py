@@ -53,7 +53,8 @@ class WorldSpec:
         width, height: Pixels, even.
         fps: Frames a second.
         field_of_view: Horizontal, degrees; tele cameras have their own.
-        clip_s: Length of a drive, seconds.
+        clip_s: What the cameras film of a drive, seconds.
+        unseen_s: How much longer the log of the ego motion goes on: a window needs its future, but no frames of it.
         noise: Of the instruments.
         defects: Faults by number of the drive.
     """
@@ -68,8 +69,14 @@ class WorldSpec:
     fps: float = 10.0
     field_of_view: float = pinhole.FIELD_OF_VIEW
     clip_s: float = 20.0
+    unseen_s: float = 0.0
     noise: Noise = field(default_factory=Noise)
     defects: tuple[tuple[int, Defect], ...] = ()
+
+    @property
+    def driven_s(self) -> float:
+        """Length of the log, seconds."""
+        return self.clip_s + self.unseen_s + 2 * MARGIN_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +166,7 @@ def record(spec: WorldSpec, plan: DrivePlan) -> Recording:
     """Drive once and return what was recorded; frames are drawn later, one at a time."""
     road, appearance = road_of(spec, plan)
     rng = np.random.default_rng([spec.seed, 2, plan.number])
-    motion = _driven(road, appearance, plan, rng, spec.clip_s + 2 * MARGIN_S)
+    motion = _driven(road, appearance, plan, rng, spec.driven_s)
     log = faulty_log(recorded(motion, MARGIN_S, spec.noise, rng), plan.defect)
     delivery = delivered(_frame_times(spec, rng), plan.defect)
     films = {
@@ -180,7 +187,7 @@ def road_of(spec: WorldSpec, plan: DrivePlan) -> tuple[Centreline, Scene]:
     Light and textures are those of the day, that is of the drive.
     """
     rng = np.random.default_rng([spec.seed, 1, plan.road])
-    longest = (spec.clip_s + 2 * MARGIN_S) * _LIMITS[plan.style][1] + _START_M
+    longest = spec.driven_s * _LIMITS[plan.style][1] + _START_M
     road = route(plan.style, longest, rng)
     road = extended(road.reversed() if plan.backward else road, _BEHIND_M, _AHEAD_M)
     crossings = tuple(
