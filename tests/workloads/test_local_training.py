@@ -20,7 +20,7 @@ from controller.state import Execution, Task
 from touge.contract.artifacts import StageRef
 from touge.contract.plan import Plan
 from touge.storage import open_store
-from touge.storage.execution import committed, read_progress
+from touge.storage.execution import committed, newest_checkpoint, read_progress
 from touge.training import stage
 from touge.training.metrics import read_rows
 
@@ -84,20 +84,18 @@ def test_processes_side_by_side_learn_what_one_learns(worlds, runner, tmp_path):
     runner.start(StartRequest(plan, TASK, 1, world.store_uri))
 
     assert until(runner, plan, ended).exit_code == 0
-    lines = map(json.loads, runner.logs(plan.run, "train", lambda: False))
-    assert {line["ranks"] for line in lines if line["event"] == "training"} == {2}
+    begun = [line for line in runner.logs(plan.run, "train", lambda: False) if '"event": "training"' in line]
+    assert [json.loads(line)["ranks"] for line in begun] == [2, 2]
     ref = StageRef(plan.stage("train").id)
-    found, expected = (
-        committed(open_store(one.store_uri), ref).fetch(tmp_path / f"fetched-{index}")
-        for index, one in enumerate(worlds)
-    )
+    stores = [open_store(one.store_uri) for one in worlds]
+    found, expected = (committed(store, ref).fetch(tmp_path / str(number)) for number, store in enumerate(stores))
     for row, other in zip(*(read_rows(folder / "metrics.jsonl") for folder in (found, expected)), strict=True):
         assert (row.loss, row.gradient_norm) == pytest.approx((other.loss, other.gradient_norm), rel=1e-3)
     weights, others = (load_file(folder / "adapter/adapter_model.safetensors") for folder in (found, expected))
     assert max(float((weights[name] - others[name]).abs().max()) for name in others) < 1e-4
 
 
-def test_a_killed_rank_ends_the_execution_to_be_tried_again_and_a_stopped_one_is_resumed(worlds, runner):
+def test_a_killed_rank_ends_the_execution_to_be_tried_again_and_a_stopped_one_leaves_its_checkpoint(worlds, runner):
     world = worlds[0]
     plan = world.plan(**PARTS, steps=100_000, checkpoint_every=100_000)
     ref, store = StageRef(plan.stage("train").id), open_store(world.store_uri)
@@ -106,14 +104,15 @@ def test_a_killed_rank_ends_the_execution_to_be_tried_again_and_a_stopped_one_is
         assert not execution.ended, execution
         return read_progress(store, ref, f"{plan.run}-{execution.attempt}-{execution.uid}") is not None
 
-    codes = []
-    for attempt, end in enumerate((lambda: ranks_of(world)[-1].kill(), lambda: runner.stop(plan.run, TASK, 2)), 1):
+    def stopped(attempt: int, end: Callable[[], None]) -> int | None:
+        """Start an attempt, end it when both ranks train, and return its exit code."""
         runner.start(StartRequest(plan, TASK, attempt, world.store_uri))
         until(runner, plan, works)
         assert len(ranks_of(world)) == 2
         end()
-        codes.append(until(runner, plan, ended).exit_code)
+        return until(runner, plan, ended).exit_code
 
-    assert codes[0] in {30, 128 + signal.SIGKILL}
-    assert codes[1] == 31
+    assert stopped(1, lambda: max(ranks_of(world), key=lambda rank: rank.pid).kill()) in {30, 128 + signal.SIGKILL}
+    assert stopped(2, lambda: runner.stop(plan.run, TASK, 2)) == 31
     assert ranks_of(world) == []
+    assert newest_checkpoint(store, ref).step > 0

@@ -9,6 +9,7 @@ import json
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import structlog
@@ -60,8 +61,8 @@ class Bench:
         data.commit({"tainted": tainted})
         self._train()
 
-    def plan(self, *, base: Path | None = None) -> Plan:
-        """Return a plan of the two stages."""
+    def plan(self, *, base: Path | None = None, **evaluate: Any) -> Plan:
+        """Return a plan of the two stages; `evaluate` replaces settings of that section."""
         recipe = Recipe.model_validate(
             {
                 "apiVersion": "touge/v1",
@@ -69,7 +70,7 @@ class Bench:
                 "base": f"file://{base or self.base}",
                 "curate": {"drives": [{"format": "jsonl", "uri": "file:///drives"}]},
                 "train": {"method": "lora"},
-                "evaluate": {"rollouts": 2, "temperature": 0},
+                "evaluate": {"rollouts": 2, "temperature": 0} | evaluate,
             }
         )
         section = {"evaluate": recipe.evaluate.model_dump(mode="json", exclude={"shards"})}

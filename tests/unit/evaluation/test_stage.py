@@ -118,6 +118,25 @@ def test_tainted_data_is_told_and_fails(tmp_path, base):
     assert (metadata["passed"], metadata["reason"]) == (False, "failed: data_not_tainted")
 
 
+def test_a_bound_of_windows_a_drive_holds_for_both_stages_and_is_told(fresh):
+    plan = fresh.plan(windows_per_drive=1)
+    for index in range(SHARDS):
+        context = fresh.context("evaluate-map", index, plan=plan)
+        context.execution.commit(evaluate_map(context))
+    context = fresh.context("evaluate", plan=plan)
+    context.execution.commit(evaluate(context))
+
+    found, said = report(fresh), "Of each drive at most 1 windows of a bucket count, evenly spaced"
+    assert (found.windows["all"], found.windows["curve"], found.windows["skipped"]) == (4, 2, 0)
+    (note,) = [note for note in found.model_extra["notes"] if note.startswith(said)]
+    assert note.endswith(": 4 of the test split's 12.")
+    assert said in artifact(fresh).read("report.html").decode()
+
+
+def test_without_a_bound_nothing_is_said_of_one(bench):
+    assert not [note for note in report(bench).model_extra["notes"] if "windows_per_drive" in note]
+
+
 def test_a_shard_that_is_missing_is_named(fresh):
     with pytest.raises(DataError, match="shard 00000-of-00002"):
         evaluate(fresh.context("evaluate"))
