@@ -105,7 +105,9 @@ class _Reading:
         rows: list[list[int]] = [[] for _ in self.dice]
         active = torch.ones(len(rows), dtype=torch.bool, device=self.mask.device)
         for step in range(self.sampling.max_tokens + 1):
-            token = self._draw() if step < self.sampling.max_tokens else torch.full_like(self.position, stop).flatten()
+            token = torch.full_like(self.position, stop).flatten()
+            if step < self.sampling.max_tokens:
+                token[active] = self._draw(active)
             self._read(token.view_as(self.position), active.view_as(self.position))
             for row, drawn in zip(active.nonzero().flatten().tolist(), token[active].tolist(), strict=True):
                 rows[row].append(drawn)
@@ -118,15 +120,16 @@ class _Reading:
         """Return what the expert attends to."""
         return Context(self.memory.prefix(), self.mask, self.position + 1)
 
-    def _draw(self) -> Tensor:
-        """Return one token [R] a rollout."""
+    def _draw(self, active: Tensor) -> Tensor:
+        """Return one token for each active rollout; each throws dice of its own, so none waits for another's."""
         words = self.model.vocabulary
-        logits = self.logits.float().clone()
+        logits = self.logits[active].float()
         logits[:, words.trajectory_start : words.trajectory_start + words.trajectory_size] = -torch.inf
         if self.sampling.temperature == 0:
             return logits.argmax(dim=-1)
         probabilities = _nucleus((logits / self.sampling.temperature).softmax(dim=-1), self.sampling.top_p).cpu()
-        drawn = [torch.multinomial(p, 1, generator=g) for p, g in zip(probabilities, self.dice, strict=True)]
+        dice = [self.dice[row] for row in active.nonzero().flatten().tolist()]
+        drawn = [torch.multinomial(p, 1, generator=g) for p, g in zip(probabilities, dice, strict=True)]
         return torch.cat(drawn).to(self.logits.device)
 
     def _read(self, token: Tensor, active: Tensor) -> None:
