@@ -72,5 +72,5 @@ def test_another_recipe_is_another_stage(pipeline, tmp_path):
 
 
 def test_a_stage_in_processes_of_its_own_fails_with_the_error_that_ended_it(pipeline):
-    with pytest.raises(CheckpointError, match="config.json"):
+    with pytest.raises(CheckpointError, match=r"config\.json"):
         pipeline.run_apart("train", "touge.training", gpu=False)
