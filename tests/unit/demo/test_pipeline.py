@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from touge.contract.errors import DataError
+from touge.contract.errors import CheckpointError, DataError
 from touge.contract.recipe import Recipe
 from touge.demo.pipeline import Pipeline
 from touge.storage.local import LocalStore
@@ -69,3 +69,8 @@ def test_another_recipe_is_another_stage(pipeline, tmp_path):
 
     assert [stage.id for stage in other.stages[:2]] == [stage.id for stage in pipeline.plan.stages[:2]]
     assert other.stage("train").id != pipeline.plan.stage("train").id
+
+
+def test_a_stage_in_processes_of_its_own_fails_with_the_error_that_ended_it(pipeline):
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        pipeline.run_apart("train", "touge.training", gpu=False)
