@@ -29,6 +29,8 @@ from sandbox import NODE_IP, SERVICE_IP, Sandbox
 _NEEDED = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 _ADMINISTRATORS = "system:masters"
 _SERVICES = "10.0.0.0/24"
+#: What scheduler and controllers may ask a second, so that many pods at once take no longer than the machine needs.
+_BUSY = {"kube-api-qps": 200, "kube-api-burst": 400}
 _AUDIT = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -134,7 +136,7 @@ class ControlPlane:
         self.daemon("kube-apiserver", *self._apiserver(etcd))
         self._wait_for_apiserver()
         self.daemon("kube-controller-manager", *self._controllers())
-        self.daemon("kube-scheduler", *_flags(self._component("kube-scheduler")))
+        self.daemon("kube-scheduler", *_flags(self._component("kube-scheduler") | _BUSY))
         self.await_account("default")
 
     def restricted_namespace(self) -> str:
@@ -193,8 +195,7 @@ class ControlPlane:
             "use-service-account-credentials": "true",
             "service-account-private-key-file": self.home / "accounts.key",
             "root-ca-file": self.home / "authority.crt",
-            "kube-api-qps": 200,
-            "kube-api-burst": 400,
+            **_BUSY,
         })  # fmt: skip
 
     def _component(self, name: str) -> dict[str, Any]:
