@@ -14,7 +14,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -141,7 +141,10 @@ class ControlPlane:
 
     def restricted_namespace(self) -> str:
         """Make a namespace that enforces Pod Security "restricted", and wait until pods can be made in it."""
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        return self.namespace({"pod-security.kubernetes.io/enforce": "restricted"})
+
+    def namespace(self, labels: Mapping[str, str]) -> str:
+        """Make a namespace, and wait until pods can be made in it."""
         wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "test-", "labels": labels}}
         made = self.kubectl("create", "--filename=-", "--output=name", given=wanted).strip().removeprefix("namespace/")
         self.await_account(made)
