@@ -14,7 +14,7 @@ from typing import Any
 
 from helm import ROOT
 from installs import install
-from job_templates import pod_of, stage_of
+from job_templates import pod_of
 from real_node import NAME
 from small_images import SHELL
 from whole_run import Desk, environ
@@ -67,23 +67,27 @@ def install_checkout(
         scripts: Folder in which `fake_stage` finds what it is to do.
     """
     install(plane, namespace, values)
-    templates = plane.get("cronjobs", "--namespace", namespace, "--selector=touge/template")["items"]
+    here = ("--namespace", namespace)
+    templates = plane.get("cronjobs", *here, "--selector=touge/template")["items"]
     for document in templates:
-        lend(document, command, scripts)
-    plane.kubectl("replace", "--filename=-", given={"apiVersion": "v1", "kind": "List", "items": templates})
+        lend(pod_of(document["spec"]["jobTemplate"]), command, scripts)
+    controllers = plane.get("deployments", *here, "--selector=app.kubernetes.io/component=controller")["items"]
+    for document in controllers:
+        lend(pod_of(document), (), None)
+    given = {"apiVersion": "v1", "kind": "List", "items": [*templates, *controllers]}
+    plane.kubectl("replace", "--filename=-", given=given)
 
 
-def lend(document: dict[str, Any], command: Sequence[str], scripts: Path | None) -> None:
-    """Change a Job template so that its pods run this checkout, or a command of it."""
-    pod = pod_of(document["spec"]["jobTemplate"])
-    stage = stage_of(document["spec"]["jobTemplate"])
-    stage |= {"image": SHELL, "command": list(command) or [sys.executable, *stage["command"][1:]]}
-    stage["env"] += [{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}]
-    stage["env"] += [{"name": "TOUGE_SCRIPTS", "value": str(scripts)}] if scripts else []
+def lend(pod: dict[str, Any], command: Sequence[str], scripts: Path | None) -> None:
+    """Change a pod so that it runs its module of this checkout, or another command."""
+    (container,) = pod["containers"]
+    container |= {"image": SHELL, "command": list(command) or [sys.executable, *container["command"][1:]]}
+    container["env"] += [{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}]
+    container["env"] += [{"name": "TOUGE_SCRIPTS", "value": str(scripts)}] if scripts else []
     for number, path in enumerate([*_LENT, *([str(scripts)] if scripts else [])]):
         name = f"lent-{number}"
         pod["volumes"].append({"name": name, "hostPath": {"path": path, "type": "Directory"}})
-        stage["volumeMounts"].append({"name": name, "mountPath": path, "readOnly": True})
+        container["volumeMounts"].append({"name": name, "mountPath": path, "readOnly": True})
 
 
 def desk_of(plane: ControlPlane, namespace: str, user: str, folder: Path, recipe: Any, **variables: str) -> Desk:
@@ -98,15 +102,15 @@ def desk_of(plane: ControlPlane, namespace: str, user: str, folder: Path, recipe
     return Desk(folder, recipe, environ(**known | variables), within, 240).write()
 
 
-def token_kubeconfig(plane: ControlPlane, path: Path, token: Path) -> Path:
-    """Write and return a kubeconfig that knows its user by a token in a file."""
+def token_kubeconfig(plane: ControlPlane, path: Path, **user: str) -> Path:
+    """Write and return a kubeconfig whose user is known by `token` or `tokenFile`."""
     authority = plane.home / "authority.crt"
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "here",
         "clusters": [{"name": "c", "cluster": {"server": plane.server, "certificate-authority": str(authority)}}],
-        "users": [{"name": "u", "user": {"tokenFile": str(token)}}],
+        "users": [{"name": "u", "user": user}],
         "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
     }
     path.write_text(json.dumps(document), "utf-8")

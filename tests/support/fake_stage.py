@@ -1,8 +1,8 @@
 """A stage of tests: everything of a real one but the work.
 
-In the folder that holds the store, or that TOUGE_SCRIPTS names, there may be `<stage>.plan`: one word an attempt: `ok`, `fail:<code>`,
-`signal:<number>`, `data`, `hang`, `deaf`, `checkpoint` (writes one, waits for the stop, exits 31); and in `verdict`
-what the report says: true, false or null.
+In the folder that holds the store, or that TOUGE_SCRIPTS names, there may be `<stage>.plan`: one word an attempt: `ok`,
+`fail:<code>`, `signal:<number>`, `data`, `hang`, `deaf`, `checkpoint` (writes one, waits for the stop, exits 31); and
+in `verdict` what the report says: true, false or null.
 """
 
 from __future__ import annotations

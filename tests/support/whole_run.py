@@ -93,6 +93,10 @@ class Desk:
         status: dict[str, Any] = json.loads(self.run("status", "-o", "json").out)
         return status
 
+    def cancel(self) -> None:
+        """Cancel the newest run."""
+        self.run("cancel", self.status()["run"])
+
     def attempts(self) -> dict[str, int]:
         """Return how often each stage was begun."""
         return {stage["name"]: stage["attempts"] for stage in self.status()["stages"]}
