@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 
 import binaries
@@ -89,18 +87,11 @@ def test_a_new_token_that_comes_late_is_waited_for_and_said_to_be_missing(person
 def test_a_controller_of_all_runs_outlives_its_token(person, tokens):
     old = tokens.issue("fifth")
     person.tell(verdict=True)
-    operator = person.begin("operate", "--port", "0", KUBECONFIG=str(tokens.kubeconfig))
-    port = json.loads(operator.stderr.readline())["port"]
-    said: list[str] = []
-    reader = threading.Thread(target=lambda: said.extend(operator.stderr))
-    reader.start()
-    tokens.issue("sixth")
-    tokens.revoke("fifth", old)
-
-    person.desk.run("submit", "recipe.yaml", "--detach", "--set", "train.steps=6")
-    seen = eventually(lambda: person.desk.status()["state"] == "Succeeded", 120)
-    operator.terminate()
-    reader.join(60)
+    with person.operating(KUBECONFIG=str(tokens.kubeconfig)) as said:
+        assert eventually(lambda: said)
+        tokens.issue("sixth")
+        tokens.revoke("fifth", old)
+        person.desk.run("submit", "recipe.yaml", "--detach", "--set", "train.steps=6")
+        seen = eventually(lambda: person.desk.status()["state"] == "Succeeded", 120)
 
     assert seen, "".join(said)
-    assert port

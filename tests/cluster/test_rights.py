@@ -41,16 +41,14 @@ def used(plane, open_namespace, tmp_path_factory):
 def of_a_run(ron, sue):
     """A submitter's run from its plan to its end; the controller of all runs has the runner's rights."""
     ron.tell(verdict=True, **{"curate-map": "hang"})
-    operator = ron.begin("operate", "--port", "0")
-    sue.run("doctor")
-    sue.run("plan", "recipe.yaml")
-    assert sue.run("submit", "recipe.yaml", "--detach").code == 0
-    assert eventually(lambda: [pod["status"]["phase"] for pod in ron.get("pods", "curate-map")] == ["Running"])
-    said = sue.run("logs").out
-    sue.cancel()
-    assert eventually(lambda: sue.run("watch", "--timeout", "1").code == 40)
-    operator.terminate()
-    operator.communicate(timeout=60)
+    with ron.operating():
+        sue.run("doctor")
+        sue.run("plan", "recipe.yaml")
+        assert sue.run("submit", "recipe.yaml", "--detach").code == 0
+        assert eventually(lambda: [pod["status"]["phase"] for pod in ron.get("pods", "curate-map")] == ["Running"])
+        said = sue.run("logs").out
+        sue.cancel()
+        assert eventually(lambda: sue.run("watch", "--timeout", "1").code == 40)
     assert sue.run("delete", "--all").code == 0
     assert "waiting" in said
 
@@ -63,6 +61,8 @@ def of_a_run_that_waits(ron, sue):
     assert eventually(lambda: ron.get("pods", "train"))
     told = replace(sue, variables=ron.desk.variables | sue.variables).run("status")
     assert "train" in told.out
+    ron.desk.cancel()
+    assert ron.desk.run("watch").code == 40
 
 
 def of_two_nodes(ron, sue):
@@ -72,7 +72,7 @@ def of_two_nodes(ron, sue):
         assert started(ron) == ""
     assert eventually(lambda: len(ron.get("pods", "train")) == 2)
     ron.desk.cancel()
-    ron.desk.run("watch")
+    assert ron.desk.run("watch").code == 40
     assert ron.desk.run("delete", "--all").code == 0
 
 

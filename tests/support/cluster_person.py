@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 from checkout_pods import FAKE_STAGE, RUNNER, VALUES, desk_of, install_checkout
 from cluster_store import ClusterStore, store_of
+from daemons import child_of
 from whole_run import Done, finished
 
 from control_plane import ControlPlane
@@ -52,6 +55,19 @@ class Person:
     def begin(self, *words: str, **variables: str) -> subprocess.Popen[str]:
         """Start a command line with more variables."""
         return replace(self.desk, variables=self.desk.variables | variables).begin(*words)
+
+    @contextlib.contextmanager
+    def operating(self, **variables: str) -> Iterator[list[str]]:
+        """Let a controller of all runs work for as long as it lasts; yields what it logs."""
+        process, said = self.begin("operate", "--port", "0", **variables), []
+        reader = threading.Thread(target=lambda: said.extend(process.stderr or ()))
+        reader.start()
+        try:
+            yield said
+        finally:
+            os.kill(child_of(process.pid), signal.SIGTERM)
+            process.communicate(timeout=60)
+            reader.join()
 
     def shell(self, *command: str) -> Done:
         """Run a shell command to its end, in the folder and the cluster's network."""
