@@ -19,7 +19,7 @@ from tiny_pipeline import recipe
 from touge.contract.exit_codes import ExitCode
 
 TWO = {"resources": {"gpus": 0, "nodes": 2}}
-STEPS = "train.steps=64"
+STEPS = "train.steps=32"
 
 
 @pytest.fixture(scope="module")
