@@ -76,7 +76,7 @@ def in_cluster(settings: Settings, clock: Callable[[], int]) -> Place:
     Raises:
         SettingsError: If no cluster is known here.
     """
-    from controller.runners.kubernetes.attendance import PodAttendance
+    from controller.runners.kubernetes.attendance import ClusterAttendance
     from controller.runners.kubernetes.desk import kubernetes_desk
     from controller.runners.kubernetes.watch import changes
 
@@ -86,12 +86,13 @@ def in_cluster(settings: Settings, clock: Callable[[], int]) -> Place:
         release=settings.release,
         store=open_store(settings.store) if settings.store else None,
         clock=clock,
+        replace_lost_s=settings.replace_lost_s,
     )
     runner = cast("KubernetesRunner", desk.runner)
     return Place(
         name=f"namespace {runner.cluster.namespace}",
         desk=desk,
-        attendance=PodAttendance(runner.cluster, settings.release),
+        attendance=ClusterAttendance(runner.cluster, settings.release, clock),
         feed=partial(changes, runner.cluster),
         listens="",
         cluster=runner.cluster,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from touge.contract.errors import SettingsError
@@ -25,6 +25,8 @@ class Settings(BaseSettings):
         namespace: On Kubernetes, where runs are; empty: what the kubeconfig's context or the pod says.
         context: Of the kubeconfig; empty: the current one, or the pod's own account.
         release: The chart's release, where a namespace has several.
+        replace_lost_s: On Kubernetes, seconds after which the work of a node that does not answer is begun anew, though
+            its container may still run; empty: not before somebody removes the node.
     """
 
     model_config = SettingsConfigDict(env_prefix="TOUGE_", env_ignore_empty=True, frozen=True)
@@ -35,6 +37,7 @@ class Settings(BaseSettings):
     namespace: str | None = None
     context: str | None = None
     release: str | None = None
+    replace_lost_s: float | None = Field(None, ge=0)
 
 
 def read_settings(given: Mapping[str, str]) -> Settings:

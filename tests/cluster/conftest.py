@@ -58,6 +58,14 @@ def with_images(node):
     return lambda *names: [bring(name) for name in names]
 
 
+@pytest.fixture(scope="module")
+def open_namespace(plane):
+    """Return a module's namespace in which pods may mount what is the node's (`checkout_pods`)."""
+    name = plane.namespace({"pod-security.kubernetes.io/enforce": "privileged"})
+    yield name
+    plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
 @pytest.fixture
 def namespace(plane):
     """Return a namespace of the test's own that enforces Pod Security "restricted"."""

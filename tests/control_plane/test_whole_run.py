@@ -174,7 +174,7 @@ def test_the_feed_goes_on_where_the_api_server_comes_back(plane, hands, records)
     work = Work(hands)
     work.submit()
     stopping = threading.Event()
-    feed = changes(work.desk.runner.cluster, stopping.is_set, pulse_s=1000, resync_s=1000)
+    feed = changes(work.desk.runner.cluster, stopping.is_set)
     assert next(feed) == PLAN.run
 
     plane.kill_apiserver()

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cluster_dns
 import fake_nodes
 from real_node import RealNode
 from sandbox import Sandbox
@@ -26,6 +27,7 @@ def running() -> Iterator[Cluster]:
     """Yield a cluster that is ready."""
     with Sandbox() as sandbox, ControlPlane(sandbox) as plane:
         fake_nodes.play(plane)
+        cluster_dns.serve(plane)
         node = RealNode(plane)
         node.join()
         yield Cluster(plane, node)

@@ -14,7 +14,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +29,8 @@ from sandbox import NODE_IP, SERVICE_IP, Sandbox
 _NEEDED = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 _ADMINISTRATORS = "system:masters"
 _SERVICES = "10.0.0.0/24"
+#: What scheduler and controllers may ask a second, so that many pods at once take no longer than the machine needs.
+_BUSY = {"kube-api-qps": 200, "kube-api-burst": 400}
 _AUDIT = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -134,12 +136,15 @@ class ControlPlane:
         self.daemon("kube-apiserver", *self._apiserver(etcd))
         self._wait_for_apiserver()
         self.daemon("kube-controller-manager", *self._controllers())
-        self.daemon("kube-scheduler", *_flags(self._component("kube-scheduler")))
+        self.daemon("kube-scheduler", *_flags(self._component("kube-scheduler") | _BUSY))
         self.await_account("default")
 
     def restricted_namespace(self) -> str:
         """Make a namespace that enforces Pod Security "restricted", and wait until pods can be made in it."""
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        return self.namespace({"pod-security.kubernetes.io/enforce": "restricted"})
+
+    def namespace(self, labels: Mapping[str, str]) -> str:
+        """Make a namespace, and wait until pods can be made in it."""
         wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "test-", "labels": labels}}
         made = self.kubectl("create", "--filename=-", "--output=name", given=wanted).strip().removeprefix("namespace/")
         self.await_account(made)
@@ -193,8 +198,7 @@ class ControlPlane:
             "use-service-account-credentials": "true",
             "service-account-private-key-file": self.home / "accounts.key",
             "root-ca-file": self.home / "authority.crt",
-            "kube-api-qps": 200,
-            "kube-api-burst": 400,
+            **_BUSY,
         })  # fmt: skip
 
     def _component(self, name: str) -> dict[str, Any]:

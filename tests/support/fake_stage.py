@@ -1,8 +1,8 @@
 """A stage of tests: everything of a real one but the work.
 
-In the folder that holds the store there may be `<stage>.plan`: one word an attempt: `ok`, `fail:<code>`,
-`signal:<number>`, `data`, `hang`, `deaf`, `checkpoint` (writes one, waits for the stop, exits 31); and in `verdict`
-what the report says: true, false or null.
+In the folder that holds the store, or that TOUGE_SCRIPTS names, there may be `<stage>.plan`: one word an attempt: `ok`,
+`fail:<code>`, `signal:<number>`, `data`, `hang`, `deaf`, `checkpoint` (writes one, waits for the stop, exits 31); and
+in `verdict` what the report says: true, false or null.
 """
 
 from __future__ import annotations
@@ -33,11 +33,14 @@ def work(context: StageContext) -> dict:
 
 
 def _word(context: StageContext) -> str:
-    folder = Path(context.store.uri.removeprefix("file://")).parent
-    script = folder / f"{context.stage.name}.plan"
+    script = _scripts(context) / f"{context.stage.name}.plan"
     attempt = int(os.environ["TOUGE_ATTEMPT"])
     words = script.read_text().split() if script.exists() else []
     return words[attempt - 1] if attempt <= len(words) else "ok"
+
+
+def _scripts(context: StageContext) -> Path:
+    return Path(os.environ.get("TOUGE_SCRIPTS") or Path(context.store.uri.removeprefix("file://")).parent)
 
 
 def _obey(word: str, context: StageContext) -> None:
@@ -80,7 +83,7 @@ def _wait(context: StageContext) -> None:
 
 
 def _report(context: StageContext) -> dict:
-    script = Path(context.store.uri.removeprefix("file://")).parent / "verdict"
+    script = _scripts(context) / "verdict"
     passed = json.loads(script.read_text()) if script.exists() else True
     check = {"name": "curve_ade", "passed": passed, "value": 1.5, "bound": "<= 0"}
     metrics = {"ade": {"6.4": {"value": 2.0, "low": 1.5, "high": 2.5}}, "curvature_gain": 0.9, "consistency": 0.95}

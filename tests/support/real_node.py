@@ -38,6 +38,19 @@ class RealNode:
         self._write("kubelet.json", json.dumps(self._kubelet()))
         self._start_containerd()
         self.load(small_images(self._home))
+        self.rejoin()
+
+    @property
+    def joined(self) -> bool:
+        """Whether its kubelet is at work."""
+        return self._plane.daemons["kubelet"].running
+
+    def lose(self) -> None:
+        """Kill the kubelet with -9: for the cluster the node is lost, while its containers live on."""
+        self._plane.daemons["kubelet"].kill()
+
+    def rejoin(self) -> None:
+        """Start the kubelet, which registers the node where it is not known, and wait until pods can run on it."""
         self._start_kubelet()
         wait_until(self._ready, "the node is ready", told=self._told("kubelet"))
         amount = [{"op": "add", "path": "/status/capacity/nvidia.com~1gpu", "value": str(GPUS)}]
@@ -105,6 +118,8 @@ class RealNode:
             "makeIPTablesUtilChains": False,
             "oomScoreAdj": 0,
             "resolvConf": "",
+            "clusterDNS": [NODE_IP],
+            "clusterDomain": "cluster.local",
             "evictionHard": dict.fromkeys(never, "0%"),
             "imageGCHighThresholdPercent": 100,
         }

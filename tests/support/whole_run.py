@@ -75,8 +75,12 @@ class Desk:
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """Start a command line and go on."""
+        return self.begin_command(*PROGRAM, *words)
+
+    def begin_command(self, *command: str) -> subprocess.Popen[str]:
+        """Start any command in the folder and go on."""
         return subprocess.Popen(
-            [*self.within, *PROGRAM, *words],
+            [*self.within, *command],
             cwd=self.folder,
             env=self.variables,
             stdout=subprocess.PIPE,
@@ -88,6 +92,10 @@ class Desk:
         """Return the newest run's status."""
         status: dict[str, Any] = json.loads(self.run("status", "-o", "json").out)
         return status
+
+    def cancel(self) -> None:
+        """Cancel the newest run."""
+        self.run("cancel", self.status()["run"])
 
     def attempts(self) -> dict[str, int]:
         """Return how often each stage was begun."""

@@ -2,11 +2,11 @@
 
 {{/* Run records, and reading what became of them. */}}
 {{- define "touge.submitterRules" -}}
-- {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch, create, patch, delete]}
-- {apiGroups: [""], resources: [pods], verbs: [list, watch]}
+- {apiGroups: [""], resources: [configmaps], verbs: [get, list, create, patch, delete]}
+- {apiGroups: [""], resources: [pods], verbs: [list]}
 - {apiGroups: [""], resources: [pods/log], verbs: [get]}
 - {apiGroups: [""], resources: [events], verbs: [list]}
-- {apiGroups: [batch], resources: [jobs], verbs: [list, watch]}
+- {apiGroups: [batch], resources: [jobs], verbs: [list]}
 - {apiGroups: [batch], resources: [cronjobs], verbs: [list]}
 {{- if include "touge.queues" . }}
 - {apiGroups: [kueue.x-k8s.io], resources: [workloads], verbs: [list]}
@@ -14,10 +14,11 @@
 {{- end }}
 {{- end }}
 
-{{/* Jobs besides, and the Service by which the pods of one training find one another. */}}
+{{/* Jobs besides, the Service by which the pods of one training find one another, and what a controller watches. */}}
 {{- define "touge.runnerRules" -}}
-- {apiGroups: [batch], resources: [jobs], verbs: [get, create, delete]}
-- {apiGroups: [""], resources: [pods], verbs: [delete]}
+- {apiGroups: [batch], resources: [jobs], verbs: [get, watch, create, delete]}
+- {apiGroups: [""], resources: [pods], verbs: [watch, delete]}
+- {apiGroups: [""], resources: [configmaps], verbs: [watch]}
 - {apiGroups: [""], resources: [services], verbs: [get, create, delete]}
 {{- if .Values.placement.dynamicAllocation.enabled }}
 - {apiGroups: [resource.k8s.io], resources: [resourceclaimtemplates], verbs: [get, create, delete]}

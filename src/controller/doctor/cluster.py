@@ -13,7 +13,7 @@ from controller.doctor.rights import rights
 from controller.gpu_memory import METHOD_GB
 from controller.placement import Placement
 from controller.podspec import stage_of
-from controller.runners.kubernetes.attendance import PodAttendance
+from controller.runners.kubernetes.attendance import ready_controller
 from controller.runners.kubernetes.client import NODES, Cluster, Object, Resource
 from controller.runners.kubernetes.connection import Refused, Request, Unanswered, connect
 from controller.runners.kubernetes.fitting import gigabytes
@@ -38,9 +38,9 @@ def cluster(settings: Settings, now_us: Callable[[], int]) -> list[Finding]:
         namespace = Cluster.connect(settings.namespace, settings.context)
         where = f"{namespace.server}, namespace {namespace.namespace}"
         clock = _clock(settings, now_us)
-        operators = PodAttendance(namespace, settings.release)
-        found = [Finding("API server", ok=True, found=where), clock, *rights(namespace, operator=operators.operator())]
-        return [*found, _controller(operators), *_templates(namespace, settings.release)]
+        operator = ready_controller(namespace, settings.release)
+        found = [Finding("API server", ok=True, found=where), clock, *rights(namespace, operator=operator)]
+        return [*found, _controller(operator), *_templates(namespace, settings.release)]
     except TougeError as error:
         return [Finding("API server", ok=False, found=str(error), advice="mend this, then run doctor again")]
 
@@ -117,8 +117,7 @@ def _clock(settings: Settings, now_us: Callable[[], int]) -> Finding:
     return skew(answer.headers["Date"], now_us())
 
 
-def _controller(operators: PodAttendance) -> Finding:
-    operator = operators.operator()
+def _controller(operator: str) -> Finding:
     hint = "" if operator else "none is ready: `submit` stays with its run; controller.enabled=true installs one"
     return Finding("controller", ok=True, found=operator or "none", hint=hint)
 

@@ -25,20 +25,21 @@ class Right:
 
 #: As templates/_rights.tpl of the chart has them.
 SUBMITTER = (
-    Right("", "configmaps", ("get", "list", "watch", "create", "patch", "delete")),
-    Right("", "pods", ("list", "watch")),
+    Right("", "configmaps", ("get", "list", "create", "patch", "delete")),
+    Right("", "pods", ("list",)),
     Right("", "pods/log", ("get",)),
     Right("", "events", ("list",)),
-    Right("batch", "jobs", ("list", "watch")),
+    Right("batch", "jobs", ("list",)),
     Right("batch", "cronjobs", ("list",)),
 )
 RUNNER = (
-    Right("batch", "jobs", ("get", "create", "delete")),
-    Right("", "pods", ("delete",)),
+    Right("batch", "jobs", ("get", "watch", "create", "delete")),
+    Right("", "pods", ("watch", "delete")),
+    Right("", "configmaps", ("watch",)),
     Right("", "services", ("get", "create", "delete")),
 )
 _WHY_NODES = "rbac.readNodes=true in the chart's values lets messages say which card is missing where"
-_NODES = (Right("", "nodes", ("get", "list")),)
+_NODES = (Right("", "nodes", ("list",)),)
 
 
 def rights(cluster: Cluster, *, operator: str) -> list[Finding]:

@@ -19,7 +19,7 @@ from controller.operate.feed import Feed
 from controller.operate.metrics import Metrics
 from controller.operate.queue import Queue
 from controller.records import RunRecord
-from controller.state import State
+from controller.state import RunStatus, State
 from touge.contract.errors import ObjectNotFound, TougeError
 
 
@@ -28,16 +28,18 @@ class Pace:
     """How often the operator looks, in seconds.
 
     Args:
-        again_s: At a run that goes on, at the latest; commits and deadlines make no event.
+        again_s: At a run that is at work, at the latest: what changes by the clock alone makes no event.
+        waiting_s: The same for a run that waits for a place or an image.
         retry_s: The same for a run of which something waits for another try.
-        list_s: At the list of all runs, in case the feed missed something.
+        list_s: At the list of all runs, in case the feed missed one.
         backoff_s: Rest of a run after the first failed look; doubled with each further one.
         backoff_cap_s: Longest rest.
         stuck_s: A thread that took longer over one look is not alive any more.
         workers: Runs that are looked at side by side.
     """
 
-    again_s: float = 20.0
+    again_s: float = 60.0
+    waiting_s: float = 20.0
     retry_s: float = 5.0
     list_s: float = 60.0
     backoff_s: float = 1.0
@@ -115,7 +117,7 @@ class Operator:
         self._listed.set()
         for known in runs:
             if not known.over:
-                self.queue.add(known.run)
+                self.queue.add(known.run, unless_due=True)
         return True
 
     def _listen(self) -> None:
@@ -187,8 +189,12 @@ class Operator:
     def _again_s(self, record: RunRecord) -> float | None:
         if record.over:
             return None
-        stages = record.status.stages if record.status else ()
-        return self.pace.retry_s if any(s.state is State.RETRYING for s in stages) else self.pace.again_s
+        return self._patience_s(record.status) * random.uniform(0.5, 1.0)  # so that not all are due at once
+
+    def _patience_s(self, status: RunStatus | None) -> float:
+        if status and any(stage.state is State.RETRYING for stage in status.stages):
+            return self.pace.retry_s
+        return self.pace.again_s if status and status.state is State.RUNNING else self.pace.waiting_s
 
     def rest_s(self, failures: int) -> float:
         """Return how long something rests after so many failures in a row: doubled each time, with jitter."""

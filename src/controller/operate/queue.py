@@ -26,10 +26,11 @@ class Queue:
         self._closed = False
         self._changed = threading.Condition()
 
-    def add(self, name: str) -> None:
-        """Ask for a look at a name now, or when its rest is over."""
+    def add(self, name: str, *, unless_due: bool = False) -> None:
+        """Ask for a look at a name now, or when its rest is over; or only if nobody looks at it and none is planned."""
         with self._changed:
-            self._put(name, self._clock())
+            if not (unless_due and (name in self._due or name in self._held)):
+                self._put(name, self._clock())
 
     def take(self) -> str | None:
         """Wait for a name that is due and hold it until `done`; None once the queue is closed."""

@@ -8,8 +8,8 @@ from controller.manifests import RUN
 OF_RUNS = RUN
 RECORD = "touge/record"
 STATE, REASON, GATE, OVER = "touge/state", "touge/reason", "touge/gate", "touge/over"
-#: An annotation: unix microseconds.
-CREATED = "touge/created-us"
+#: Annotations, unix microseconds: when the run was made, and until when somebody who stays with it may be believed in.
+CREATED, ATTENDED = "touge/created-us", "touge/attended-until-us"
 
 
 def of_run(run: str) -> str:

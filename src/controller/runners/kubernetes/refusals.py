@@ -19,11 +19,10 @@ from touge.contract.errors import (
     TougeError,
 )
 
-#: What the chart's role `submitter` may do; the rest is `runner`'s.
-_SUBMITTER_WRITES = "configmaps"
+#: What the chart's role `submitter` may do besides to list; the rest, and to watch, is `runner`'s.
+_SUBMITTERS = frozenset({"configmaps", "pods/log", "localqueues"})
 #: How refusals begin that are about the object and not about us: webhooks, admission policies, Pod Security.
 _POLICIES = ("admission webhook", "denied the request", "denied request", "violates PodSecurity")
-_READS = frozenset({"get", "list", "watch"})
 
 
 class Expired(InfrastructureError):
@@ -60,7 +59,7 @@ class Asked:
         """The chart's role, or value, that allows it."""
         if self.namespace is None:
             return "the chart's value rbac.readNodes=true"
-        small = self.verb in _READS or self.plural == _SUBMITTER_WRITES
+        small = self.verb == "list" or (self.plural in _SUBMITTERS and self.verb != "watch")
         name = "submitter" if small else "runner"
         return f"the chart's role {name} (its value rbac.subjects.{name})"
 

@@ -140,12 +140,13 @@ class KubernetesRunner:
                 seen.stopped.add(pod["metadata"]["uid"])
 
     def delete(self, run: str) -> None:
-        """Delete the run's Jobs and end their pods at once; what else it has goes with its record."""
+        """Delete the run's Jobs and end their pods at once; what else it has, or we may not, goes with its record."""
         jobs, pods = self._seen(run)
-        for job in jobs:
-            self.cluster.delete(JOBS, job["metadata"]["name"])
-        for pod in pods:
-            self.cluster.delete(PODS, pod["metadata"]["name"], grace_s=_KILL_S)
+        with contextlib.suppress(NotAllowed):
+            for job in jobs:
+                self.cluster.delete(JOBS, job["metadata"]["name"])
+            for pod in pods:
+                self.cluster.delete(PODS, pod["metadata"]["name"], grace_s=_KILL_S)
         self._rounds.pop(run, None)
 
     def nodes(self) -> tuple[Object, ...] | None:

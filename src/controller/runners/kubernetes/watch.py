@@ -1,7 +1,7 @@
 """Which runs changed: list, watch from there, list again when the server has forgotten where we were.
 
 Level-triggered: an id says that a run is worth a look, never what happened. Ids wait in a set, so a burst of events is
-one look; and everything is looked at from time to time, for waits that end without an event.
+one look. Waits that end without an event are the operator's to remember.
 """
 
 from __future__ import annotations
@@ -28,21 +28,15 @@ _QUIET_S = 75.0
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 #: Refusals in a row of what was allowed before: an API server that comes up refuses all until it has read its roles.
 _REFUSALS = 8
-#: Runs that go on are looked at this often, all of them that often.
-PULSE_S, RESYNC_S = 10.0, 300.0
 _TICK_S = 0.2
 
 
-def changes(
-    cluster: Cluster, stop: Callable[[], bool], *, pulse_s: float = PULSE_S, resync_s: float = RESYNC_S
-) -> Iterator[str]:
-    """Yield ids of runs whose Jobs, pods or record changed; those that go on, and all of them, now and then besides.
+def changes(cluster: Cluster, stop: Callable[[], bool]) -> Iterator[str]:
+    """Yield ids of runs whose Jobs, pods or record changed; at first of those that go on or still have Jobs or pods.
 
     Args:
         cluster: Where they are.
         stop: Asked again and again; True ends the iteration.
-        pulse_s: Seconds after which runs that go on are yielded anyway.
-        resync_s: Seconds after which all are.
 
     Raises:
         SettingsError: If the cluster does not let us watch.
@@ -51,35 +45,25 @@ def changes(
     for resource in (CONFIG_MAPS, JOBS, PODS):
         watcher = _Watcher(cluster, resource, board, stop)
         threading.Thread(target=watcher.run, name=f"watch-{resource.plural}", daemon=True).start()
-    pulse, resync = time.monotonic() + pulse_s, time.monotonic() + resync_s
     while not stop():
-        if (now := time.monotonic()) >= pulse:
-            board.remind(everything=now >= resync)
-            pulse, resync = now + pulse_s, now + resync_s if now >= resync else resync
         if run := board.take(_TICK_S):
             yield run
 
 
 class _Board:
-    """Runs worth a look, and which of them go on."""
+    """Runs worth a look."""
 
     def __init__(self) -> None:
         self._changed: dict[str, None] = {}
-        self._goes_on: dict[str, bool] = {}
         self._error: TougeError | None = None
         self._news = threading.Condition()
 
-    def note(self, metadata: dict[str, Any], *, deleted: bool = False) -> None:
+    def note(self, metadata: dict[str, Any]) -> None:
         """Take down that an object of a run changed."""
-        found = metadata.get("labels") or {}
-        run = found.get(labels.OF_RUNS)
+        run = (metadata.get("labels") or {}).get(labels.OF_RUNS)
         if run is None:
             return
         with self._news:
-            if labels.RECORD in found and deleted:
-                self._goes_on.pop(run, None)
-            elif labels.RECORD in found:
-                self._goes_on[run] = found.get(labels.OVER) != "true"
             self._changed[run] = None
             self._news.notify()
 
@@ -88,11 +72,6 @@ class _Board:
         with self._news:
             self._error = error
             self._news.notify()
-
-    def remind(self, *, everything: bool) -> None:
-        """Put known runs on the board again."""
-        with self._news:
-            self._changed |= {run: None for run, goes_on in self._goes_on.items() if goes_on or everything}
 
     def take(self, seconds: float) -> str | None:
         """Return the run that has waited longest, or None if none comes in time."""
@@ -138,7 +117,8 @@ class _Watcher:
             listing = self._cluster.list(self._resource, labels.OF_RUNS, metadata=True)
             self._version, self._worked = listing.version, True
             for item in listing.items:
-                self._board.note(item["metadata"])
+                if not _over(item["metadata"]):
+                    self._board.note(item["metadata"])
         seconds = random.randint(_SHORTEST_WATCH_S, _LONGEST_WATCH_S)
         events = self._cluster.watch(self._resource, self._version, labels.OF_RUNS, seconds=seconds, quiet_s=_QUIET_S)
         for event in events:
@@ -146,7 +126,7 @@ class _Watcher:
             self._version = metadata["resourceVersion"]
             self._failures = 0
             if event["type"] != "BOOKMARK":
-                self._board.note(metadata, deleted=event["type"] == "DELETED")
+                self._board.note(metadata)
             if self._stop():
                 return
 
@@ -155,3 +135,8 @@ class _Watcher:
         pause_s = min(_LONGEST_PAUSE_S, _PAUSE_S * 2**self._failures) * (0.5 + random.random())
         self._failures += 1
         time.sleep(pause_s)
+
+
+def _over(metadata: dict[str, Any]) -> bool:
+    """Whether this is the record of a run that is over."""
+    return (metadata.get("labels") or {}).get(labels.OVER) == "true"

@@ -57,18 +57,20 @@ def script(api):
     script.over.set()
 
 
-def take(script, cluster, count, **periods):
+def take(script, cluster, count):
     """Return the first ids; the watchers end with it."""
-    found = changes(cluster, script.over.is_set, **periods)
+    found = changes(cluster, script.over.is_set)
     taken = [next(found) for _ in range(count)]
     script.over.set()
     return taken
 
 
-def test_runs_that_are_there_come_first(script, cluster):
-    script.lists["configmaps"] = [items(record("a", over=False), record("b", over=True))]
+def test_runs_that_go_on_come_first_and_those_that_are_over_where_something_of_them_is_left(script, cluster):
+    script.lists["configmaps"] = [items(record("a", over=False), record("b", over=True), record("c", over=True))]
+    script.lists["pods"] = [items(thing("b"))]
+    script.watches["jobs"] = [Answer(events=[{"type": "ADDED", "object": thing("last")}])]
 
-    assert sorted(take(script, cluster, 2)) == ["a", "b"]
+    assert sorted(take(script, cluster, 3)) == ["a", "b", "last"]
 
 
 @pytest.mark.parametrize("kind", ["jobs", "pods", "configmaps"])
@@ -124,30 +126,6 @@ def test_a_connection_that_breaks_is_taken_up_where_it_was(script, cluster):
 
     assert take(script, cluster, 1) == ["a"]
     assert [call.query["resourceVersion"] for call in script.asked("jobs", watch=True)][:2] == ["3", "4"]
-
-
-def test_runs_that_go_on_are_looked_at_without_a_change(script, cluster):
-    script.lists["configmaps"] = [items(record("over", over=True), record("alive", over=False))]
-
-    taken = take(script, cluster, 6, pulse_s=0.01, resync_s=1000)
-
-    assert taken.count("over") == 1
-    assert taken.count("alive") == 5
-
-
-def test_everything_is_looked_at_from_time_to_time(script, cluster):
-    script.lists["configmaps"] = [items(record("over", over=True))]
-
-    assert take(script, cluster, 3, pulse_s=0.01, resync_s=0.01) == ["over"] * 3
-
-
-def test_a_record_that_is_deleted_is_not_looked_at_again(script, cluster):
-    script.lists["configmaps"] = [items(record("a", over=False), record("b", over=False))]
-    script.watches["configmaps"] = [Answer(events=[{"type": "DELETED", "object": record("a", over=False)}])]
-
-    seen = changes(cluster, script.over.is_set, pulse_s=0.01, resync_s=1000)
-
-    assert eventually(lambda: {next(seen) for _ in range(6)} == {"b"})
 
 
 def test_many_changes_of_a_run_are_one_look(script, cluster):

@@ -159,3 +159,14 @@ def test_no_name_is_held_by_two_workers():
         worker.join(10)
 
     assert [] == overlaps
+
+
+def test_a_name_that_is_planned_or_held_is_not_hurried_by_who_only_asks_that_it_be_known(queue, clock):
+    queue.add("a")
+    queue.add(queue.take(), unless_due=True)
+    queue.done("a", again_s=10)
+    queue.add("a", unless_due=True)
+    queue.add("b", unless_due=True)
+
+    assert queue.take() == "b"
+    assert queue.depth == 0
