@@ -16,7 +16,7 @@ from controller.operate.operator import Operator, Pace
 from controller.state import State
 from touge.contract.errors import InfrastructureError, ObjectNotFound
 
-QUICK = Pace(again_s=0.02, retry_s=0.02, list_s=0.05, backoff_s=0.01, backoff_cap_s=0.05)
+QUICK = Pace(again_s=0.02, waiting_s=0.02, retry_s=0.02, list_s=0.05, backoff_s=0.01, backoff_cap_s=0.05)
 
 
 def silent(stopping):
