@@ -53,6 +53,8 @@ PASSED_PREFIXES = ("AWS_", "TOUGE_S3_")
 LOG_TAIL = 20
 _TAIL_BYTES = 16_384
 _POLL_S = 0.2
+#: A killed process that still waits for a disk ends within this.
+_DYING_S = 10.0
 _REQUEST, _TERMINATION, _PLAN = "request.json", "termination", "plan.json"
 _PREFIX = ".claim-"
 
@@ -122,9 +124,10 @@ class LocalRunner:
             stage.send(signal.SIGTERM, group=True)
 
     def delete(self, run: str) -> None:
-        """Kill what runs and remove the run's folder."""
-        for execution in self.observe(run):
-            self.stop(run, execution.task, execution.attempt, kill=True)
+        """Kill what runs and remove the run's folder, once nobody writes there: keepers note how a stage ended."""
+        for folder in self._folders(run):
+            known = [_process(folder / name) for name in (supervise.KEEPER, supervise.STAGE)]
+            _kill([process for process in known if process])
         shutil.rmtree(self.home / "runs" / run, ignore_errors=True)
 
     def _hand_over(self, request: StartRequest, folder: Path, plan: Path) -> str:
@@ -196,6 +199,15 @@ class LocalRunner:
     def _folders(self, run: str) -> list[Path]:
         found = [path for path in self._executions(run).glob("*") if not path.name.startswith(_PREFIX)]
         return sorted(found, key=lambda folder: (_read(folder / _REQUEST)["requested_us"], folder.name))
+
+
+def _kill(groups: Sequence[ProcessId]) -> None:
+    """Kill the groups that these lead, and wait for their end."""
+    for process in groups:
+        process.send(signal.SIGKILL, group=True)
+    deadline = time.monotonic() + _DYING_S
+    while any(process.alive for process in groups) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
 
 
 def _has_gpu() -> bool:

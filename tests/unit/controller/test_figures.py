@@ -31,7 +31,9 @@ def test_the_readme_shows_todays_table():
 
 
 def test_a_methods_template_asks_for_the_card_of_its_figures():
-    assert {row.method: row.card for row in ROWS} == dict(METHOD_GB)
+    cards = {method: min(row.card for row in ROWS if row.method == method) for method in METHOD_GB}
+
+    assert cards == dict(METHOD_GB)
 
 
 @pytest.mark.parametrize("figure", ROWS, ids=lambda row: row.method)
@@ -61,10 +63,10 @@ def test_a_row_does_not_cover_more_samples_more_cameras_or_another_method(change
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("lora", "24 GB, measured 21.3 GiB: 4 cameras, batch 1"),
-        ("lora-front", "24 GB, measured 21.3 GiB: 4 cameras, batch 1"),
+        ("lora", "24 GB, measured 21.2 GiB: 4 cameras, batch 1"),
+        ("lora-front", "24 GB, measured 21.2 GiB: 4 cameras, batch 1"),
         ("qlora", "12 GB, measured 8.3 GiB: 4 cameras, batch 1"),
-        ("full", "80 GB, estimated"),
+        ("full", "80 GB, measured 63.1 GiB: 4 cameras, batch 1"),
     ],
 )
 def test_a_plan_tells_how_the_memory_is_known(name, told):
@@ -82,7 +84,7 @@ def test_what_is_asked_for_goes_before_figures_and_a_stage_without_a_gpu_needs_n
     assert told_memory("train", load_recipe(job("lora"), ["train.batch_size=64"])) == "24 GB, estimated"
 
 
-@pytest.mark.parametrize("name", ["lora", "qlora"])
+@pytest.mark.parametrize("name", ["lora", "qlora", "full"])
 def test_a_recipes_header_tells_the_measured_peak(name):
     recipe = load_recipe(job(name))
     figure = figure_of(recipe.train, len(recipe.curate.cameras))
