@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,9 @@ class LocalRunner:
 
     def delete(self, run: str) -> None:
         """Kill what runs and remove the run's folder, once nobody writes there: keepers note how a stage ended."""
-        for folder in self._folders(run):
-            known = [_process(folder / name) for name in (supervise.KEEPER, supervise.STAGE)]
-            _kill([process for process in known if process])
+        for folder, name in product(self._folders(run), (supervise.KEEPER, supervise.STAGE)):
+            if leader := _process(folder / name):
+                _kill(leader)
         shutil.rmtree(self.home / "runs" / run, ignore_errors=True)
 
     def _hand_over(self, request: StartRequest, folder: Path, plan: Path) -> str:
@@ -201,12 +202,11 @@ class LocalRunner:
         return sorted(found, key=lambda folder: (_read(folder / _REQUEST)["requested_us"], folder.name))
 
 
-def _kill(groups: Sequence[ProcessId]) -> None:
-    """Kill the groups that these lead, and wait for their end."""
-    for process in groups:
-        process.send(signal.SIGKILL, group=True)
+def _kill(leader: ProcessId) -> None:
+    """Kill the group that a process leads, and wait for the process's end."""
+    leader.send(signal.SIGKILL, group=True)
     deadline = time.monotonic() + _DYING_S
-    while any(process.alive for process in groups) and time.monotonic() < deadline:
+    while leader.alive and time.monotonic() < deadline:
         time.sleep(_POLL_S)
 
 

@@ -34,6 +34,7 @@ from touge.alpamayo.flow_matching import flow_loss, noisy_action
 from touge.alpamayo.host import Guest, settle
 from touge.alpamayo.images import normalised
 from touge.alpamayo.layout import Layout
+from touge.alpamayo.logits import logits_of
 from touge.alpamayo.patch_embedding import PatchEmbedding
 from touge.alpamayo.vocabulary import Vocabulary
 
@@ -277,20 +278,8 @@ class AlpamayoR1(nn.Module):
 
     def _nll(self, layout: Layout, hidden: Tensor) -> Tensor:
         """Return the negative log-likelihood of labelled tokens: logits of these rows alone are ever formed."""
-        logits = _logits(self.vlm.lm_head, hidden.flatten(0, 1)[layout.learnt])
+        logits = logits_of(self.vlm.lm_head, hidden.flatten(0, 1)[layout.learnt])
         return nn.functional.cross_entropy(logits.float(), layout.labels, reduction="none")
-
-
-def _logits(head: nn.Linear, hidden: Tensor) -> Tensor:
-    """Return [n, words] for [n, C]; tensor cores want a multiple of eight, so that a table's odd rows come apart."""
-    weight = head.weight
-    odd = len(weight) % 8
-    if not odd or weight.requires_grad or hidden.dtype == torch.float32:
-        return head(hidden)
-    parts = [nn.functional.linear(hidden, part) for part in weight.split([len(weight) - odd, odd])]
-    if hidden.requires_grad:
-        parts[0].register_hook(Tensor.contiguous)
-    return torch.cat(parts, dim=-1)
 
 
 def _check_frozen(module: nn.Module, setting: str) -> None:

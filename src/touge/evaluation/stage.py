@@ -18,13 +18,13 @@ from touge.contract.prediction import Prediction
 from touge.contract.progress import Progress
 from touge.contract.recipe import Evaluate, TableSource
 from touge.contract.sample import Sample
-from touge.evaluation.asked import asked
 from touge.evaluation.comparison import BASE, TUNED, Comparison, Material, compare
 from touge.evaluation.frames import decoded, encoded
 from touge.evaluation.gallery import Pick, choose
 from touge.evaluation.likelihood import Likelihood
 from touge.evaluation.page import front_camera, render
 from touge.evaluation.rows import read_rows, write_rows
+from touge.evaluation.selection import selected
 from touge.stage import StageContext
 from touge.storage.execution import Artifact
 from touge.storage.models import model_folder
@@ -99,7 +99,7 @@ def _samples(context: StageContext) -> list[Sample]:
 
 def _test_windows(context: StageContext) -> list[Sample]:
     """Return this shard's part of the test windows that count."""
-    test = asked(_samples(context), _settings(context).windows_per_drive)
+    test = selected(_samples(context), _settings(context).windows_per_drive)
     if not test:
         raise DataError("the curated data has no window of the split `test`; raise curate.split.test or add drives")
     return test[context.index :: context.stage.shards]
@@ -140,7 +140,7 @@ def _material(context: StageContext) -> Material:
     maps, data, model = context.shards("map"), context.artifact("data"), context.artifact("model")
     training, leakage = json.loads(model.read(TRAINING)), _leakage(data)
     settings, samples = _settings(context), _samples(context)
-    test = asked(samples, settings.windows_per_drive)
+    test = selected(samples, settings.windows_per_drive)
     tainted = bool(data.manifest.metadata.get("tainted") or training.get("tainted"))
     return Material(
         run=context.plan.run,

@@ -15,7 +15,7 @@ from touge.contract.sample import Sample
 from touge.motion.labels import report_bucket
 
 
-def asked(samples: Iterable[Sample], per_drive: int | None) -> list[Sample]:
+def selected(samples: Iterable[Sample], per_drive: int | None) -> list[Sample]:
     """Return the test windows that count, in the order of the samples.
 
     Args:
