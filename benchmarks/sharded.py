@@ -35,6 +35,8 @@ from touge.training.step import Totals
 from touge.training.weights import choose_weights
 
 _GIB = 1 << 30
+#: The first steps of a process look at gradients besides.
+_GUARDED = 2
 
 
 def main() -> None:
@@ -51,7 +53,7 @@ def main() -> None:
             ("split again", arguments.gpus, 2 * third, 3 * third),
             ("alone throughout", 1, 0, 3 * third),
         ):
-            row = {"phase": name, "gpus": gpus, "layers": arguments.layers}
+            row = {"phase": name, "gpus": gpus, "layers": arguments.layers, "draws": arguments.draws}
             print(json.dumps(row | _phase(Path(folder), gpus, first, end)), flush=True)
 
 
@@ -86,13 +88,13 @@ def _rank(arguments: argparse.Namespace, place: str, gpus: str, first: str, end:
         part = StepInput(step, tuple(parts))
         totals, _ = ranks.agree(part.totals, stop=False)
         rows.append(loop.advance(part, totals))
-    saved = _save(loop.state, folder, int(end), ranks)
+    saved = _save(loop.state, folder, int(end), ranks) if int(end) < 3 * arguments.steps else {}
     if ranks.leads:
         cuda = torch.cuda.is_available()
         row = {
             "device": torch.cuda.get_device_name() if cuda else "cpu",
             "losses": [round(row.loss, 5) for row in rows],
-            "step_s": round(statistics.median(_seconds(row.samples_per_second, totals) for row in rows), 3),
+            "step_s": round(statistics.median(_seconds(row.samples_per_second, totals) for row in rows[_GUARDED:]), 3),
             "peak_gib": round(torch.cuda.max_memory_allocated() / _GIB, 2) if cuda else None,
             "restore_s": restore_s,
         }

@@ -58,6 +58,8 @@ _KERNELS = {
 }
 #: What a run without a GPU is like.
 _LARGE_CARD_GIB = 80
+#: What CUDA takes of a card besides what torch's allocator is capped to.
+_CONTEXT_GIB = 0.75
 _TRICKS: dict[str, tuple[str, bool | int]] = {
     "compile": ("compile", True),
     "recompute": ("recompute", 1),
@@ -86,8 +88,7 @@ MATRIX = (
 def main() -> None:
     """Print a row, or all of them."""
     arguments = _parser().parse_args()
-    if arguments.cap_gib:
-        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")  # as every stage does
     if arguments.matrix:
         run_matrix(arguments.matrix, [(row, _ROW_SECONDS) for row in arguments.row] or MATRIX, arguments.seconds)
         return
@@ -284,7 +285,8 @@ def economy_of(arguments: argparse.Namespace) -> Economy:
     """Return what a training by this method on a card of this size chooses, changed by `--with` and `--without`."""
     wishes = {field: value for name, (field, value) in _TRICKS.items() if name in arguments.also_with}
     wishes |= {field: type(value)(0) for name, (field, value) in _TRICKS.items() if name in arguments.without}
-    memory = arguments.cap_gib or machine_of(_device()).memory_gib or _LARGE_CARD_GIB
+    capped = arguments.cap_gib and arguments.cap_gib + _CONTEXT_GIB
+    memory = capped or machine_of(_device()).memory_gib or _LARGE_CARD_GIB
     economy = chosen(Economies.model_validate(wishes), arguments.method, Machine(memory, has_compiler()))
     return replace(
         economy,

@@ -43,6 +43,8 @@ from touge.storage.sources import code_digests
 
 #: Set to 1 to see tracebacks.
 DEBUG = "TOUGE_DEBUG"
+#: torch's allocator on a GPU lets pieces grow, where a small card would have no room for another one.
+_ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"
 #: Longest message that Kubernetes keeps
 #: (https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/).
 _MESSAGE_BYTES = 4096
@@ -101,6 +103,7 @@ def main(works: Mapping[str, Work], argv: Sequence[str] | None = None, *, leads:
         leads: Whether this process commits; of the ranks of one training only the first does.
     """
     _parser(works).parse_args(argv)
+    os.environ.setdefault(*_ALLOCATOR)
     stop = _listen()
     log = _logger()
     try:

@@ -169,7 +169,7 @@ def attention(
         query: [B, H, Q, D].
         key: [B, G, Q, D].
         value: [B, G, Q, D].
-        attention_mask: [B or 1, 1, Q, S], true where a query may look; None for plain causal or full attention.
+        attention_mask: [B or 1, 1, Q, S], added to the scores; None for plain causal or full attention.
         scaling: Factor on the scores; 1/sqrt(D) when None.
         dropout: Probability of dropping a weight.
         is_causal: Overrides the layer's own.

@@ -22,6 +22,7 @@ from touge.alpamayo.decoder import decode
 from touge.alpamayo.economy import Economy
 from touge.alpamayo.flow_matching import sample
 from touge.alpamayo.model import AlpamayoR1, Context
+from touge.alpamayo.nucleus import nucleus_draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +128,9 @@ class _Reading:
         logits[:, words.trajectory_start : words.trajectory_start + words.trajectory_size] = -torch.inf
         if self.sampling.temperature == 0:
             return logits.argmax(dim=-1)
-        probabilities = _nucleus((logits / self.sampling.temperature).softmax(dim=-1), self.sampling.top_p).cpu()
-        dice = [self.dice[row] for row in active.nonzero().flatten().tolist()]
-        drawn = [torch.multinomial(p, 1, generator=g) for p, g in zip(probabilities, dice, strict=True)]
-        return torch.cat(drawn).to(self.logits.device)
+        thrown = [torch.rand((), generator=self.dice[row]) for row in active.nonzero().flatten().tolist()]
+        probabilities = (logits / self.sampling.temperature).softmax(dim=-1)
+        return nucleus_draw(probabilities, self.sampling.top_p, torch.stack(thrown).to(logits.device))
 
     def _read(self, token: Tensor, active: Tensor) -> None:
         """Let each rollout read a token [B, K], where it is active."""
@@ -159,13 +159,6 @@ def _act(model: AlpamayoR1, batch: Batch, context: Context, sampling: Sampling) 
     action = sample(lambda x, t: model.velocity(context, x, t), noise, steps).flatten(0, 1)
     history = batch.history.repeat_interleave(k, dim=0)
     return model.action_space.to_trajectory(action, history[..., :2], history[..., 3])
-
-
-def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
-    """Zero what lies outside the smallest set of tokens that holds `top_p` of the probability, [R, V]."""
-    ordered, order = probabilities.sort(dim=-1, descending=True)
-    outside = ordered.cumsum(dim=-1) - ordered >= top_p
-    return torch.zeros_like(probabilities).scatter(-1, order, ordered.masked_fill(outside, 0.0))
 
 
 def _text(tokenizer: Tokenizer, tokens: Sequence[int], end: int) -> str:

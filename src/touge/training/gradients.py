@@ -119,8 +119,8 @@ class CudaTape:
         outer.wait_stream(self._stream)
 
     def rehearse(self, work: Callable[[], Tensor]) -> Tensor:
-        """See `Tape`. Backward passes allocate elsewhere, in a thread of their own."""
-        with self.aside():
+        """See `Tape`. A backward pass in a thread of its own would allocate outside the pool."""
+        with self.aside(), torch.autograd.set_multithreading_enabled(False):
             result = work()
         kept = result.clone()
         torch.cuda.empty_cache()

@@ -68,6 +68,22 @@ def test_noise_is_standard_normal_and_times_lean_to_the_noisy_end():
     assert drawn.time.max() <= MAX_TIME
 
 
+@pytest.mark.parametrize("draws", [2, 5, 8])
+def test_the_second_half_is_the_first_one_turned_round_at_the_same_times(draws):
+    drawn, pairs = one(draws=draws), draws // 2
+
+    assert torch.equal(drawn.noise[:, -pairs:], -drawn.noise[:, :pairs])
+    assert torch.equal(drawn.time[:, -pairs:], drawn.time[:, :pairs])
+
+
+@given(st.text(max_size=8), st.integers(1, 8))
+def test_of_the_times_of_a_half_one_lies_in_each_equal_share_of_their_distribution(sample, half):
+    times = one(sample, draws=2 * half).time[0, :half].double()
+
+    shares = 1 - (1 - times / MAX_TIME).clamp(min=0) ** 1.5  # Beta(1.5, 1), from the noisy end
+    assert sorted((shares * half).clamp(1e-4, half - 1e-4).long().tolist()) == list(range(half))
+
+
 def test_draws_are_float32_of_the_asked_shape():
     drawn = draw(["a", "b", "c"], seed=0, step=0, draws=5, shape=SHAPE)
 
