@@ -104,7 +104,8 @@ def controls(seed: int) -> int:
 def contradictory(folder: Path) -> Path:
     """Write the demo's rows with left and right exchanged in their words; return the file."""
     store = folder / ".touge/store"
-    found = next(path for path in store.glob("stages/curate-*/executions/*/samples.jsonl") if "-map-" not in str(path))
+    sets = store.glob("stages/curate-*/executions/*/samples.jsonl")
+    found = max(sets, key=lambda path: path.stat().st_size)  # the base's has the training split alone
     path = store / "contradictory.jsonl"
     with path.open("w", encoding="utf-8") as out:
         for line in found.open(encoding="utf-8"):
