@@ -1,9 +1,9 @@
 """How much chance is in a step's gradient: `python benchmarks/draw_variance.py`, after `make demo`.
 
-For draws of the flow that know nothing of each other, that are opposite pairs at one time, and that are such pairs at
-times spread out (`touge.training.draws`), prints the noise of the expert's gradient on eight windows of the demo by its
-base: the sum of all variances over repeated draws, by the squared norm of their mean. Half of it is worth twice the
-draws.
+For draws of the flow that know nothing of each other, for opposite pairs (noise e and -e at one time), and for draws
+whose times are spread out as a training has them (`touge.training.draws`), prints the noise of the expert's gradient on
+eight windows of the demo by its base: the sum of all variances over repeated draws, by the squared norm of their mean.
+Draws that know nothing of each other have half of it where they are twice as many.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def _apart(batch: Batch, count: int, seed: int) -> Draws:
 
 
 def _pairs(batch: Batch, count: int, seed: int) -> Draws:
-    return _joined([_of(batch, seed * count + index, 2) for index in range(count // 2)])
+    first = _apart(batch, count // 2, seed)
+    return _joined([first, Draws(-first.noise, first.time)])
 
 
 def _spread(batch: Batch, count: int, seed: int) -> Draws:
@@ -74,7 +75,7 @@ def _spread(batch: Batch, count: int, seed: int) -> Draws:
 WAYS: dict[str, Callable[[Batch, int, int], Draws]] = {
     "apart": _apart,
     "opposite pairs": _pairs,
-    "opposite pairs, times spread": _spread,
+    "times spread": _spread,
 }
 
 

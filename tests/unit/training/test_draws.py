@@ -68,20 +68,18 @@ def test_noise_is_standard_normal_and_times_lean_to_the_noisy_end():
     assert drawn.time.max() <= MAX_TIME
 
 
-@pytest.mark.parametrize("draws", [2, 5, 8])
-def test_the_second_half_is_the_first_one_turned_round_at_the_same_times(draws):
-    drawn, pairs = one(draws=draws), draws // 2
+@given(st.text(max_size=8), st.integers(1, 9))
+def test_each_equal_share_of_the_times_distribution_holds_one_time_of_a_sample(sample, draws):
+    times = one(sample, draws=draws).time[0].double()
 
-    assert torch.equal(drawn.noise[:, -pairs:], -drawn.noise[:, :pairs])
-    assert torch.equal(drawn.time[:, -pairs:], drawn.time[:, :pairs])
+    shares = (1 - times / MAX_TIME).clamp(min=0) ** 1.5  # the distribution function of Beta(1.5, 1)
+    assert sorted((shares * draws).clamp(1e-4, draws - 1e-4).long().tolist()) == list(range(draws))
 
 
-@given(st.text(max_size=8), st.integers(1, 8))
-def test_of_the_times_of_a_half_one_lies_in_each_equal_share_of_their_distribution(sample, half):
-    times = one(sample, draws=2 * half).time[0, :half].double()
+def test_noise_at_one_time_says_nothing_of_that_at_another():
+    noise = draw([str(number) for number in range(200)], seed=0, step=0, draws=2, shape=SHAPE).noise.flatten(2)
 
-    shares = 1 - (1 - times / MAX_TIME).clamp(min=0) ** 1.5  # Beta(1.5, 1), from the noisy end
-    assert sorted((shares * half).clamp(1e-4, half - 1e-4).long().tolist()) == list(range(half))
+    assert (noise[:, 0] * noise[:, 1]).mean().item() == pytest.approx(0, abs=0.02)
 
 
 def test_draws_are_float32_of_the_asked_shape():
