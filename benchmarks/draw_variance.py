@@ -36,7 +36,7 @@ def main() -> None:
     """Print a line for each number of draws."""
     arguments = _arguments()
     model, tokenizer = checkpoint.load(arguments.base)
-    (rows,) = sorted(arguments.store.glob(arguments.rows))[:1]
+    rows = max(arguments.store.glob(arguments.rows), key=lambda path: path.stat().st_size)  # the run's own
     source = FrameSource(ShardReader(open_store(f"file://{arguments.store.resolve()}")))
     inputs = Inputs(Samples.open(rows), source, Encoder(model.config, tokenizer), {})
     batch = inputs.batch(list(range(0, len(inputs.samples.rows), len(inputs.samples.rows) // WINDOWS))[:WINDOWS])
