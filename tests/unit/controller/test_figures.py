@@ -63,10 +63,10 @@ def test_a_row_does_not_cover_more_samples_more_cameras_or_another_method(change
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("lora", "24 GB, measured 21.2 GiB: 4 cameras, batch 1"),
-        ("lora-front", "24 GB, measured 21.2 GiB: 4 cameras, batch 1"),
-        ("qlora", "12 GB, measured 8.3 GiB: 4 cameras, batch 1"),
-        ("full", "80 GB, measured 63.1 GiB: 4 cameras, batch 1"),
+        ("lora", "24 GB, measured 21.6 GiB: 4 cameras, batch 1"),
+        ("lora-front", "24 GB, measured 21.6 GiB: 4 cameras, batch 1"),
+        ("qlora", "12 GB, measured 10.2 GiB: 4 cameras, batch 1"),
+        ("full", "80 GB, measured 63.0 GiB: 4 cameras, batch 1"),
     ],
 )
 def test_a_plan_tells_how_the_memory_is_known(name, told):
