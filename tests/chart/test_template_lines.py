@@ -65,6 +65,9 @@ def installed(chart, name):
     return (_RANDOM.sub(r"\1", done.stdout), done.stderr), run_marks(asked)
 
 
+pytestmark = pytest.mark.xdist_group("traced")
+
+
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
     """Return what each traced install said and which marks it ran, those of earlier ones left out; and every line."""

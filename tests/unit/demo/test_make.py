@@ -15,6 +15,9 @@ SMALL = Size(drives=12, training={**TRAINING, "steps": 2, "batch_size": 2})
 RECIPE = load_recipe((Path(__file__).parents[3] / "jobs/demo.yaml").read_text())
 
 
+pytestmark = pytest.mark.xdist_group("demo")
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """What a small demo leaves."""
