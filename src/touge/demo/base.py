@@ -41,7 +41,7 @@ TRAINING: Mapping[str, Any] = {
     "method": "full",
     "loss": {"trajectory_tokens": 0},
     "flow_draws": 2,
-    "steps": 600,
+    "steps": 500,
     "batch_size": 8,
     "gradient_accumulation": 2,
     "sharded": False,
