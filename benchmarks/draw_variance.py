@@ -36,7 +36,8 @@ def main() -> None:
     """Print a line for each number of draws."""
     arguments = _arguments()
     model, tokenizer = checkpoint.load(arguments.base)
-    rows = max(arguments.store.glob(arguments.rows), key=lambda path: path.stat().st_size)  # the run's own
+    sets = arguments.store.glob("stages/curate-*/executions/*/samples.jsonl")
+    rows = max(sets, key=lambda path: path.stat().st_size)  # the base's has the training split alone
     source = FrameSource(ShardReader(open_store(f"file://{arguments.store.resolve()}")))
     inputs = Inputs(Samples.open(rows), source, Encoder(model.config, tokenizer), {})
     batch = inputs.batch(list(range(0, len(inputs.samples.rows), len(inputs.samples.rows) // WINDOWS))[:WINDOWS])
@@ -59,8 +60,12 @@ def _gradient(model: AlpamayoR1, batch: Batch, draws: Draws) -> Tensor:
     return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, weights)])
 
 
+def _spread(batch: Batch, count: int, seed: int) -> Draws:
+    return draw(batch.ids, seed=seed, step=0, draws=count, shape=(batch.action.shape[1], batch.action.shape[2]))
+
+
 def _apart(batch: Batch, count: int, seed: int) -> Draws:
-    return _joined([_of(batch, seed * count + index, 1) for index in range(count)])
+    return _joined([_spread(batch, 1, seed * count + index) for index in range(count)])
 
 
 def _pairs(batch: Batch, count: int, seed: int) -> Draws:
@@ -68,19 +73,11 @@ def _pairs(batch: Batch, count: int, seed: int) -> Draws:
     return _joined([first, Draws(-first.noise, first.time)])
 
 
-def _spread(batch: Batch, count: int, seed: int) -> Draws:
-    return _of(batch, seed, count)
-
-
 WAYS: dict[str, Callable[[Batch, int, int], Draws]] = {
     "apart": _apart,
     "opposite pairs": _pairs,
     "times spread": _spread,
 }
-
-
-def _of(batch: Batch, seed: int, count: int) -> Draws:
-    return draw(batch.ids, seed=seed, step=0, draws=count, shape=(batch.action.shape[1], batch.action.shape[2]))
 
 
 def _joined(some: list[Draws]) -> Draws:
@@ -91,7 +88,6 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", type=Path, default=Path(".touge/demo/base"))
     parser.add_argument("--store", type=Path, default=Path(".touge/store"))
-    parser.add_argument("--rows", default="stages/curate-*/executions/*/samples.jsonl", help="of a data set, there")
     return parser.parse_args()
 
 

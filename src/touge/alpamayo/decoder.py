@@ -48,13 +48,13 @@ def decode(
         deepstack: Features [tokens, C] added at image tokens behind the first layers
             (arXiv 2406.04334).
     """
-    rotary, scores = text_model.rotary_emb(embeddings, positions), _scores(mask, embeddings.dtype)
+    rotary, bias = text_model.rotary_emb(embeddings, positions), _attention_bias(mask, embeddings.dtype)
     hidden = embeddings
     if economy.compiler and torch.is_grad_enabled() and not hidden.requires_grad:
         hidden = hidden.detach().requires_grad_()  # else the first layer would be compiled apart from all others
     for index, layer in enumerate(text_model.layers):
         run = _runner(economy, index)
-        hidden, key, value = run(layer, hidden, rotary, scores, memory.before(index))
+        hidden, key, value = run(layer, hidden, rotary, bias, memory.before(index))
         memory.keep(index, key, value)
         if index < len(deepstack) and images is not None:
             update = deepstack[index].to(hidden.dtype)
@@ -63,16 +63,16 @@ def decode(
 
 
 def block(
-    layer: nn.Module, hidden: Tensor, rotary: tuple[Tensor, Tensor], scores: Tensor | None, before: KeyValue | None
+    layer: nn.Module, hidden: Tensor, rotary: tuple[Tensor, Tensor], bias: Tensor | None, before: KeyValue | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run one decoder layer over [B, Q, C]; return its output, and its own keys and values [B, G, Q, D]."""
     memory = LayerMemory(before)
-    output = layer(hidden, position_embeddings=rotary, attention_mask=scores, memory=memory)
+    output = layer(hidden, position_embeddings=rotary, attention_mask=bias, memory=memory)
     return output, *memory.own
 
 
-def _scores(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """Return what is added to the scores where a mask is true or false: every layer would make it of the mask anew."""
+def _attention_bias(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """Return what is added to the scores: 0 where a mask is true. Every layer would make it of the mask anew."""
     return None if mask is None else torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf)
 
 
