@@ -35,13 +35,13 @@ from touge.storage import Store, open_store
 from touge.storage.execution import Artifact
 from touge.training.stage import CHECKPOINT
 
-#: What the base is trained by; the seed is the demo's. Trajectory tokens cost a fifth of each step and teach a model
-#: that drives straight nothing but its speed.
+#: What the base is trained by; the seed is the demo's. Words are what it has to learn: trajectory tokens and more draws
+#: of the flow teach a model that drives straight nothing but its speed (docs/decisions/003).
 TRAINING: Mapping[str, Any] = {
     "method": "full",
-    "loss": {"trajectory_tokens": 0},
-    "flow_draws": 2,
-    "steps": 500,
+    "loss": {"reasoning": 5, "trajectory_tokens": 0},
+    "flow_draws": 1,
+    "steps": 600,
     "batch_size": 8,
     "gradient_accumulation": 2,
     "sharded": False,
