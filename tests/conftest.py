@@ -10,8 +10,8 @@ settings.load_profile("touge")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes minutes: begun last, one worker would wait for the other."""
-    items.sort(key=lambda item: not item.path.is_relative_to(Path(__file__).parent / "workloads"))
+    """Begin with what takes minutes: begun last, the other workers would wait for it."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="module")

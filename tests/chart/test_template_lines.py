@@ -65,7 +65,7 @@ def installed(chart, name):
     return (_RANDOM.sub(r"\1", done.stdout), done.stderr), run_marks(asked)
 
 
-pytestmark = pytest.mark.xdist_group("traced")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

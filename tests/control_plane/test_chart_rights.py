@@ -15,6 +15,8 @@ from helm import CHART
 from laptop import FILES
 from operator_pages import page
 
+pytestmark = pytest.mark.slow
+
 VALUES = {
     "storage": {"embedded": {"enabled": True}},
     "rbac": {

@@ -17,6 +17,8 @@ from controller.runners.port import StartRequest
 from controller.state import Execution, State, Task
 from touge.contract.errors import InfrastructureError
 
+pytestmark = pytest.mark.slow
+
 SHARDED = make_recipe(curate={"drives": [{"format": "jsonl", "uri": "file:///d"}], "shards": 2})
 PROBE = {
     "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}},

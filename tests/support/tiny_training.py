@@ -6,9 +6,13 @@ import hashlib
 import io
 import json
 import math
+import os
+import subprocess
+import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ import structlog
 import torch
 from PIL import Image
 from tokenizers import Tokenizer
+from whole_run import ALONE
 
 from touge.alpamayo import checkpoint
 from touge.alpamayo.batches import Encoder
@@ -120,6 +125,27 @@ def _add_frame(tar: tarfile.TarFile, prefix: str, number: int, index: int) -> di
     tar.addfile(info, io.BytesIO(out.getvalue()))
     sha256 = hashlib.sha256(out.getvalue()).hexdigest()
     return {"path": f"{prefix}images-00000.tar#{info.name}", "t_us": number + index, "sha256": sha256}
+
+
+@contextmanager
+def starting(folder: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Give what starts `python -m touge.training` with its log in a folder; what is left in the end is killed."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(environ: Mapping[str, str], **more: str) -> subprocess.Popen[bytes]:
+        own = {"PATH": os.environ["PATH"], "HOME": str(folder)} | ALONE
+        with (folder / f"log-{len(started)}").open("wb") as log:
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "touge.training"], env=own | dict(environ) | more, stdout=log, stderr=log
+                )
+            )
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 @dataclass(frozen=True)

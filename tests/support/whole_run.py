@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-#: Every process computes on one core, and none of this machine's own settings or credentials reach it.
+#: Every process computes on one core, and none of this machine's own settings or credentials reach it. A library that
+#: stages import would load torch's compiler, two seconds, for what they never call.
 HIDDEN = ("TOUGE_", "AWS_", "HF_")
-ALONE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+ALONE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TORCHDYNAMO_DISABLE": "1"}
 PROGRAM = (sys.executable, "-m", "controller")
 
 

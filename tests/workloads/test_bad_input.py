@@ -27,6 +27,8 @@ from touge.drives.physical_ai_av_writer import write_world
 from touge.drives.synthetic.defects import Defect
 from touge.drives.synthetic.world import WorldSpec
 
+pytestmark = pytest.mark.slow
+
 JSONL = {"format": "jsonl", "uri": "file://./drives"}
 TABLE = {
     "format": "table",

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from laptop import PROGRAM, Laptop
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def laptop(tmp_path):

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from safetensors.torch import load_file
 from tiny_training import World, write_base
+from whole_run import ALONE
 
 from controller.runners.local import COMMANDS, LocalRunner
 from controller.runners.port import StartRequest
@@ -27,9 +28,12 @@ from touge.training.metrics import read_rows
 TASK = Task(stage="train")
 PARTS = {"batch_size": 2, "gradient_accumulation": 2, "global_batch": 4, "resources": {"gpus": 0}}
 
-pytestmark = pytest.mark.skipif(
-    len(os.sched_getaffinity(0)) < 2 or Path("/dev/nvidia0").exists(), reason="needs two processors and no GPU"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        len(os.sched_getaffinity(0)) < 2 or Path("/dev/nvidia0").exists(), reason="needs two processors and no GPU"
+    ),
+]
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def worlds(tmp_path):
 
 @pytest.fixture
 def runner(tmp_path):
-    runner = LocalRunner(tmp_path / "home", COMMANDS, os.environ | {"OMP_NUM_THREADS": "1"})
+    runner = LocalRunner(tmp_path / "home", COMMANDS, os.environ | ALONE)
     yield runner
     for run in (tmp_path / "home/runs").iterdir():
         runner.delete(run.name)

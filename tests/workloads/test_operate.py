@@ -12,6 +12,8 @@ import pytest
 from laptop import PROGRAM, Laptop
 from s3_server import ACCESS_KEY, SECRET_KEY, Fault, S3Server, serving
 
+pytestmark = pytest.mark.slow
+
 
 class Operator:
     """An `operate` at work in a laptop's folder."""

@@ -17,7 +17,7 @@ from whole_run import Desk, environ, half_written
 
 from touge.contract.exit_codes import ExitCode
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("pipeline")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 
 def desk_in(folder: Path, inputs: Path, **curate: object) -> Desk:

@@ -58,7 +58,7 @@ OURS = {
 EDGE, INTEGRATION = 0.2, 0.005
 
 # One worker curates each log once.
-pytestmark = pytest.mark.xdist_group("real-logs")
+pytestmark = pytest.mark.slow
 
 
 def called(heading_change: float, path_length: float) -> str:

@@ -41,12 +41,12 @@ class Size:
 def make(recipe: Recipe, folder: Path, store: Path, seed: int, size: Size) -> None:
     """Write `drives` and `base` into a folder, `work` beside them, and the recipe's data set into a store."""
     places = Places(folder / "drives", folder / "base", folder / "work", store)
-    _world(WorldSpec(seed=seed, drives=size.drives, mix=_MIX, clip_s=_FILMED_S, unseen_s=_AHEAD_S), places.drives)
+    draw_world(WorldSpec(seed=seed, drives=size.drives, mix=_MIX, clip_s=_FILMED_S, unseen_s=_AHEAD_S), places.drives)
     _say(f"base model: taught to name every bend and to drive straight on ({places.base})")
     make_base(recipe, places, seed=seed, training=size.training)
 
 
-def _world(spec: WorldSpec, folder: Path) -> None:
+def draw_world(spec: WorldSpec, folder: Path) -> None:
     """Draw a world, unless this very one, drawn by this code, is there."""
     mark, key = folder.with_suffix(".key"), digest([repr(spec), code_digests()["curate-map"]])
     if mark.is_file() and mark.read_text(encoding="utf-8") == key:

@@ -63,7 +63,7 @@ class Ranks:
 
     def __init__(self) -> None:
         check_devices(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count())
-        gradients = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+        gradients = DistributedDataParallelKwargs(gradient_as_bucket_view=True)
         self._accelerator = Accelerator(
             mixed_precision="no", cpu=not torch.cuda.is_available(), kwargs_handlers=[gradients]
         )
@@ -83,7 +83,7 @@ class Ranks:
         return self._accelerator.is_local_main_process
 
     def wrap(self, model: AlpamayoR1, settings: Train) -> nn.Module:
-        """Average the gradients over the processes; the model stays where it is, and frozen weights are left alone.
+        """Average the gradients over the processes; the model stays where it is, and the rest of it is left alone.
 
         Where the processes split the weights, the model's parameters are others afterwards. accelerate's own wrapper
         does not do that here: it would make every trained weight float32.
@@ -93,7 +93,8 @@ class Ranks:
         if self._split:
             shard(root, model, ranks=self.count, device=self.device)
             return root
-        apart = {name for name, weight in root.named_parameters() if not weight.requires_grad}
+        frozen = {name for name, weight in root.named_parameters() if not weight.requires_grad}
+        apart = frozen | {name for name, _ in root.named_buffers()}
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(root, apart)  # noqa: SLF001 - no other way
         return self._accelerator.prepare_model(root, device_placement=False)
 

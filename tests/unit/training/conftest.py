@@ -1,11 +1,7 @@
 """The tiny world of training: one base model and one data set that no test changes, and a world for each test."""
 
-import os
-import subprocess
-import sys
-
 import pytest
-from tiny_training import World, write_base
+from tiny_training import World, starting, write_base
 
 from touge.alpamayo import checkpoint
 
@@ -31,22 +27,9 @@ def inputs(tmp_path_factory, base):
 
 @pytest.fixture
 def start(tmp_path):
-    """Start `python -m touge.training` in an environment, its log in a file; whatever is left in the end is killed."""
-    started = []
-
-    def begin(environ, **more):
-        log = (tmp_path / f"log-{len(started)}").open("wb")
-        own = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-        started.append(
-            subprocess.Popen([sys.executable, "-m", "touge.training"], env=own | environ | more, stdout=log, stderr=log)
-        )
-        log.close()
-        return started[-1]
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.wait()
+    """Start `python -m touge.training` in an environment; whatever is left in the end is killed."""
+    with starting(tmp_path) as begin:
+        yield begin
 
 
 @pytest.fixture

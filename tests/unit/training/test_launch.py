@@ -19,6 +19,8 @@ from touge.storage import open_store
 from touge.storage.execution import executions
 from touge.training.launch import Layout, RankRecord, first_failure, launch, read_records
 
+pytestmark = pytest.mark.slow
+
 #: A rank's program: its place, a record as the training leaves it, and a file that says it has come so far.
 RANK = """
 import json, os, pathlib, signal, sys, time

@@ -4,17 +4,19 @@ import json
 import signal
 import time
 from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
 
-import psutil
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tiny_training import World, settings
+from tiny_training import World, settings, starting
 from torch import nn
 
 from touge.contract.artifacts import StageRef
 from touge.contract.errors import Interrupted, SettingsError
+from touge.contract.plan import Plan
 from touge.storage import open_store
 from touge.storage.execution import committed, executions, newest_checkpoint, read_progress
 from touge.training import stage
@@ -23,7 +25,20 @@ from touge.training.metrics import read_rows
 from touge.training.ranks import LossModule, Ranks, check_devices, is_sharded
 from touge.training.step import Totals
 
+pytestmark = pytest.mark.slow
+
 WORDLESS = {2: {"reasoning": None}, 5: {"reasoning": None}}
+ALL_WEIGHTS = {"method": "full", "learning_rate": 1e-3, "steps": 40, "averaging": 0.9, "checkpoint_every": 100}
+
+
+class Stopped(NamedTuple):
+    """A training of several ranks that was told to stop."""
+
+    world: World
+    plan: Plan
+    code: int
+    step: int
+    saved: Path
 
 
 @pytest.fixture
@@ -73,74 +88,55 @@ def test_two_ranks_end_with_the_weights_of_one_process_and_the_same_global_batch
     assert json.loads((found / "training.json").read_text())["steps"] == 4
 
 
-def test_two_ranks_that_are_told_to_stop_save_one_step_and_end_with_31(world, twin, start):
-    for one in (world, twin):
-        one.curate()
-    plan = world.plan(method="full", learning_rate=1e-3, batch_size=1, steps=100_000, checkpoint_every=100_000)
-    ref, store = StageRef(plan.stage("train").id), open_store(world.store_uri)
-    process = start(world.environ(plan), TOUGE_PROCESSES="2")
-    while read_progress(store, ref, "tiny-1-1-a") is None:
-        assert process.poll() is None, "it ended by itself"
-        time.sleep(0.02)
+@pytest.fixture(scope="module")
+def stopped(base, tmp_path_factory):
+    """Two ranks that were told to stop in a training of 40 steps."""
+    folder = tmp_path_factory.mktemp("stopped")
+    world = World(folder, base)
+    world.curate()
+    plan = world.plan(**ALL_WEIGHTS, batch_size=1, global_batch=2)
+    with starting(folder) as start:
+        process = start(world.environ(plan), TOUGE_PROCESSES="2")
+        while read_progress(open_store(world.store_uri), StageRef(plan.stage("train").id), "tiny-1-1-a") is None:
+            assert process.poll() is None, "it ended by itself"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(60)
+    saved = newest_checkpoint(open_store(world.store_uri), StageRef(plan.stage("train").id))
+    return Stopped(world, plan, code, saved.step, saved.artifact.fetch(folder / "saved"))
 
-    process.send_signal(signal.SIGTERM)
 
-    assert process.wait(60) == 31
-    saved = newest_checkpoint(store, ref)
-    assert f"stopped after step {saved.step};" in (world.root / "message-a").read_text()
-    alone = twin.context(
-        twin.plan(method="full", learning_rate=1e-3, batch_size=2, steps=100_000, checkpoint_every=100_000),
-        stop_after=saved.step,
-    )
-    with pytest.raises(Interrupted, match=f"stopped after step {saved.step};"):
+def test_two_ranks_that_are_told_to_stop_save_one_step_and_end_with_31(stopped, twin):
+    twin.curate()
+    alone = twin.context(twin.plan(**ALL_WEIGHTS, batch_size=2), stop_after=stopped.step)
+    with pytest.raises(Interrupted, match=f"stopped after step {stopped.step};"):
         stage.run(alone)
-    expected = newest_checkpoint(alone.store, StageRef(alone.stage.id)).artifact.fetch(world.root / "expected")
-    found = saved.artifact.fetch(world.root / "found")
-    assert_close(*map(joined, (found, expected)), rate=1e-3 * saved.step)
+    expected = newest_checkpoint(alone.store, StageRef(alone.stage.id)).artifact.fetch(twin.root / "expected")
+
+    assert stopped.code == 31
+    assert f"stopped after step {stopped.step};" in (stopped.world.root / "message-a").read_text()
+    assert_close(*map(joined, (stopped.saved, expected)), rate=1e-3 * stopped.step)
 
 
-def test_a_training_goes_on_with_two_processes_then_one_then_two_to_the_same_curve_and_weights(world, twin, start):
-    for one in (world, twin):
-        one.curate()
-    changes = {"method": "full", "learning_rate": 1e-3, "batch_size": 1, "steps": 40, "averaging": 0.9}
-    plan = world.plan(**changes, global_batch=2)
+def test_a_training_goes_on_with_two_processes_then_one_then_two_to_the_same_curve_and_weights(stopped, twin, start):
+    world, plan = stopped.world, stopped.plan
     ref, store = StageRef(plan.stage("train").id), open_store(world.store_uri)
-    first = start(world.environ(plan), TOUGE_PROCESSES="2")
-    while read_progress(store, ref, "tiny-1-1-a") is None:
-        assert first.poll() is None, "it ended by itself"
-        time.sleep(0.02)
-    first.send_signal(signal.SIGTERM)
-    assert first.wait(60) == 31
-    by_two = newest_checkpoint(store, ref)
-    with pytest.raises(Interrupted, match=f"stopped after step {by_two.step + 2};"):
+    with pytest.raises(Interrupted, match=f"stopped after step {stopped.step + 2};"):
         stage.run(world.context(plan, "tiny-1-1-b", stop_after=2))
-    by_one = newest_checkpoint(store, ref)
+    by_one = newest_checkpoint(store, ref).artifact
 
     assert start(world.environ(plan, uid="c"), TOUGE_PROCESSES="2").wait(120) == 0
 
-    alone = twin.context(twin.plan(**changes, global_batch=2))
+    twin.curate()
+    alone = twin.context(twin.plan(**ALL_WEIGHTS, batch_size=1, global_batch=2))
     alone.execution.commit(stage.run(alone))
     found = committed(store, ref).fetch(world.root / "found")
     expected = committed(alone.store, StageRef(alone.stage.id)).fetch(world.root / "expected")
-    assert [2, 1] == [len([n for n in c.artifact.names() if n.endswith(".safetensors")]) for c in (by_two, by_one)]
+    files = [len(list(folder.glob("*.safetensors"))) for folder in (stopped.saved, by_one.fetch(world.root / "by-one"))]
+    assert files == [2, 1]
     rows = [read_rows(folder / "metrics.jsonl") for folder in (found, expected)]
     assert [row.loss for row in rows[0]] == pytest.approx([row.loss for row in rows[1]], rel=1e-2)
     assert_close(*(load_file(folder / "checkpoint/model.safetensors") for folder in (found, expected)), rate=1e-2)
-
-
-def test_a_rank_that_dies_takes_the_others_down_with_a_code_that_is_tried_again(world, start):
-    world.curate()
-    plan = world.plan(method="full", batch_size=1, steps=100_000, checkpoint_every=100_000)
-    process = start(world.environ(plan), TOUGE_PROCESSES="2")
-    while read_progress(open_store(world.store_uri), StageRef(plan.stage("train").id), "tiny-1-1-a") is None:
-        assert process.poll() is None, "it ended by itself"
-        time.sleep(0.02)
-    ranks = psutil.Process(process.pid).children()
-
-    ranks[1].kill()
-
-    assert process.wait(30) in {30, 137}
-    assert not [rank for rank in ranks if rank.is_running()]
 
 
 def test_one_process_agrees_with_itself():

@@ -6,16 +6,20 @@ from pathlib import Path
 import pytest
 import split_layer
 import torch
+from whole_run import ALONE
 
 from touge.training.launch import Layout, launch
 from touge.training.state import State, restore_state, save_state
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def split(tmp_path, monkeypatch):
     """Let ranks train the layer from a step on; return the folder of what they wrote, and the norms they saw."""
     monkeypatch.setenv("PYTHONPATH", str(Path(split_layer.__file__).parent))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name, value in ALONE.items():
+        monkeypatch.setenv(name, value)
 
     def run(ranks, dtype, first, steps):
         command = [sys.executable, split_layer.__file__, str(tmp_path), dtype, str(first), str(steps)]

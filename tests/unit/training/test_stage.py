@@ -21,6 +21,8 @@ from touge.training import stage
 from touge.training.metrics import idle_share, read_rows
 from touge.training.weights import vision_is_frozen
 
+pytestmark = pytest.mark.slow
+
 TENSORS = "shard-00001-model-00001-of-00001.safetensors"
 WEIGHTS = {"lora": "adapter/adapter_model.safetensors", "full": "checkpoint/model.safetensors"}
 
