@@ -97,7 +97,7 @@ def controls(seed: int) -> int:
     for name, overrides in cases.items():
         code, said = submit(folder, *overrides)
         good = good and code == 20
-        print(f"\n{name}: exit code {code}, expected 20\n" + "\n".join(said.splitlines()[-16:]))
+        print(f"\n{name}: exit code {code}, expected 20\n" + "\n".join(said.splitlines()[-24:]))
     return 0 if good else 1
 
 

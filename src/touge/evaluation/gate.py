@@ -17,6 +17,9 @@ GAIN_BOUNDS = (0.8, 1.2)
 CONSISTENCY_ENOUGH = 0.90
 #: How much consistency may fall where the base is consistent already; the margin that false bends have.
 CONSISTENCY_MARGIN = 0.05
+#: How much the share of curves whose side is named may fall: a model that turns its words round is consistent, or no
+#: less so than before, and wrong (docs/decisions/010).
+DIRECTION_FALL = 0.05
 COVERAGE_FALL = 0.02
 STRAIGHT_ADE_3S_M = 0.10
 STRAIGHT_ADE_RELATIVE = 0.10
@@ -92,6 +95,8 @@ def _statistical(evidence: Evidence) -> Iterator[Check]:
     yield _below("curve_ade_falls", evidence.change("curve", "ade_6.4", "high"), 0.0, "m: upper bound < 0", strict=True)
     yield from _gains(evidence)
     yield _consistency(evidence)
+    named = evidence.change("curve", "right_direction", "low")
+    yield _above("direction_kept", named, -DIRECTION_FALL, "lower bound >= -0.05")
     yield _above("coverage_kept", evidence.change("curve", "coverage"), -COVERAGE_FALL, "change >= -0.02")
     yield from _straight(evidence)
 

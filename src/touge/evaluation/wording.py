@@ -75,6 +75,7 @@ CHECKS: Mapping[str, tuple[str, Unit]] = {
     "gain_right": ("Right: curvature gain", "ratio"),
     "consistency_rises": ("Consistency rises", "share"),
     "consistency_not_inferior": ("Consistency is not inferior", "share"),
+    "direction_kept": ("Named directions stay right", "share"),
     "coverage_kept": ("Coverage is kept", "share"),
     "straight_ade_3s": ("Straight: ADE at 3 s", "metres"),
     "straight_ade_6.4s": ("Straight: ADE at 6.4 s", "share"),

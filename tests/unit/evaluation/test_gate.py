@@ -26,6 +26,7 @@ PAIRED = {
         "gain_error_left": figure(-0.9, -0.95, -0.8),
         "gain_error_right": figure(-0.9, -0.95, -0.8),
         "consistency": figure(0.9, 0.8, 0.95),
+        "right_direction": figure(0.0, -0.01, 0.01),
         "coverage": figure(0.0),
     },
     "straight": {
@@ -64,6 +65,7 @@ def test_good_evidence_passes():
         (("curve", "gain_error_left"), figure(-0.1, -0.3, 0.1), "gain_error_falls_left"),
         (("curve", "gain_error_right"), figure(-0.1, -0.3, 0.1), "gain_error_falls_right"),
         (("curve", "consistency"), figure(0.1, -0.1, 0.3), "consistency_rises"),
+        (("curve", "right_direction"), figure(-0.03, -0.051, 0.0), "direction_kept"),
         (("curve", "coverage"), figure(-0.021), "coverage_kept"),
         (("straight", "ade_3"), figure(0.0, -0.1, 0.101), "straight_ade_3s"),
         (("straight", "ade_6.4_relative"), figure(0.0, -0.1, 0.101), "straight_ade_6.4s"),
@@ -83,6 +85,7 @@ def test_a_figure_beyond_its_bound_fails_its_own_check_only(place, value, name):
 @pytest.mark.parametrize(
     ("place", "value"),
     [
+        (("curve", "right_direction"), figure(-0.03, -0.05, 0.0)),
         (("curve", "coverage"), figure(-0.02)),
         (("straight", "ade_3"), figure(0.0, -0.1, 0.10)),
         (("straight", "ade_6.4_relative"), figure(0.0, -0.1, 0.10)),
