@@ -32,7 +32,7 @@ demo: $(STAMP)
 	$(BIN)/python -m controller submit jobs/demo.yaml
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(STAMP)
 	$(BIN)/python tests/support/binaries.py
