@@ -9,6 +9,8 @@ from cluster_reads import serving
 from helm import CHART, EVERYTHING, TRIAL, helm, setting
 from template_lines import run_marks, traced
 
+pytestmark = pytest.mark.slow
+
 SERVER_SIDE = ("-n", "roads", "--dry-run=server", "--disable-openapi-validation")
 HERE = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "roads"}}
 AFFINITY = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
@@ -63,9 +65,6 @@ def installed(chart, name):
         server = (*SERVER_SIDE, "--kube-apiserver", address)
         done = helm("template", "touge", str(chart), *server, values=INSTALLS[name])
     return (_RANDOM.sub(r"\1", done.stdout), done.stderr), run_marks(asked)
-
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -127,13 +127,17 @@ def _add_frame(tar: tarfile.TarFile, prefix: str, number: int, index: int) -> di
     return {"path": f"{prefix}images-00000.tar#{info.name}", "t_us": number + index, "sha256": sha256}
 
 
+#: Of a process that trains: this machine's GPUs where it has any, else one core and no compiler.
+OWN = {"OMP_NUM_THREADS": "1"} if torch.cuda.is_available() else ALONE
+
+
 @contextmanager
 def starting(folder: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Give what starts `python -m touge.training` with its log in a folder; what is left in the end is killed."""
     started: list[subprocess.Popen[bytes]] = []
 
     def begin(environ: Mapping[str, str], **more: str) -> subprocess.Popen[bytes]:
-        own = {"PATH": os.environ["PATH"], "HOME": str(folder)} | ALONE
+        own = {"PATH": os.environ["PATH"], "HOME": str(folder)} | OWN
         with (folder / f"log-{len(started)}").open("wb") as log:
             started.append(
                 subprocess.Popen(

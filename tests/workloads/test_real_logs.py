@@ -57,7 +57,6 @@ OURS = {
 #: The published rule's edge, and how far two ways of integrating the same log lie apart at most; radians.
 EDGE, INTEGRATION = 0.2, 0.005
 
-# One worker curates each log once.
 pytestmark = pytest.mark.slow
 
 

@@ -7,6 +7,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import pytest
 import torch
 from safetensors import safe_open
@@ -137,6 +138,21 @@ def test_a_training_goes_on_with_two_processes_then_one_then_two_to_the_same_cur
     rows = [read_rows(folder / "metrics.jsonl") for folder in (found, expected)]
     assert [row.loss for row in rows[0]] == pytest.approx([row.loss for row in rows[1]], rel=1e-2)
     assert_close(*(load_file(folder / "checkpoint/model.safetensors") for folder in (found, expected)), rate=1e-2)
+
+
+def test_a_rank_that_dies_takes_the_others_down_with_a_code_that_is_tried_again(world, start):
+    world.curate()
+    plan = world.plan(method="full", batch_size=1, steps=100_000, checkpoint_every=100_000)
+    process = start(world.environ(plan), TOUGE_PROCESSES="2")
+    while read_progress(open_store(world.store_uri), StageRef(plan.stage("train").id), "tiny-1-1-a") is None:
+        assert process.poll() is None, "it ended by itself"
+        time.sleep(0.02)
+    ranks = psutil.Process(process.pid).children()
+
+    ranks[1].kill()
+
+    assert process.wait(30) in {30, 137}
+    assert not [rank for rank in ranks if rank.is_running()]
 
 
 def test_one_process_agrees_with_itself():

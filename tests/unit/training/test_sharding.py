@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import split_layer
 import torch
-from whole_run import ALONE
+from tiny_training import OWN
 
 from touge.training.launch import Layout, launch
 from touge.training.state import State, restore_state, save_state
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 def split(tmp_path, monkeypatch):
     """Let ranks train the layer from a step on; return the folder of what they wrote, and the norms they saw."""
     monkeypatch.setenv("PYTHONPATH", str(Path(split_layer.__file__).parent))
-    for name, value in ALONE.items():
+    for name, value in OWN.items():
         monkeypatch.setenv(name, value)
 
     def run(ranks, dtype, first, steps):
