@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from eventually import PATIENCE_S
 
 from controller.cli.app import parse
 from controller.cli.submit import Submit
@@ -67,7 +68,13 @@ esac
     (folder / "python").chmod(0o755)
     environ = {"PATH": f"{folder}:/usr/bin:/bin", "GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary"}
     done = subprocess.run(
-        ["bash", "-e", "-c", script], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=60
+        ["bash", "-e", "-c", script],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
     asked = (folder / "asked").read_text().splitlines() if (folder / "asked").exists() else []
     return done.returncode, asked, done.stdout

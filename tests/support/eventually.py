@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+#: A process of a test ends long before, also on a busy machine; what takes so long hangs. Seconds.
+PATIENCE_S = 240
+
 
 def eventually(seen: Callable[[], Any], seconds: float = 60) -> Any:
     """Return what is seen as soon as it is true, or what is seen when the time is over."""

@@ -53,7 +53,7 @@ def _obey(word: str, context: StageContext) -> None:
         raise DataError("drive 7 is empty: expected frames; remove it")
     if name == "deaf":
         context.log.info("deaf")
-        time.sleep(60)
+        time.sleep(3600)
     if name == "checkpoint":
         _checkpoint(context)
     if name in {"hang", "checkpoint"}:

@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import fake_controller
+import psutil
+from eventually import PATIENCE_S
 from run_builders import CODES
 
 RECIPE = """
@@ -57,7 +60,7 @@ class Laptop:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert check is None or done.returncode == check, f"{done.returncode}: {done.stdout}{done.stderr}"
@@ -79,7 +82,7 @@ class Laptop:
 
     def wait_for_log(self, text: str, times: int = 1) -> None:
         """Wait until the stages have said something so often."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + PATIENCE_S
         logs = self.folder / ".touge/runs"
         while time.monotonic() < deadline:
             if sum(log.read_text().count(text) for log in logs.glob("*/executions/*/log")) >= times:
@@ -88,10 +91,19 @@ class Laptop:
         raise AssertionError(f"{text!r} never logged: {self.run('logs').stdout}")
 
     def wait_until_over(self) -> dict:
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + PATIENCE_S
         while (status := self.status())["state"] not in {"Succeeded", "Failed", "Cancelled"}:
             assert time.monotonic() < deadline, status
+            time.sleep(0.2)
         return status
+
+    def end(self) -> None:
+        """Kill whatever still runs for this folder; its environment names the folder."""
+        ours = self.environ["TOUGE_CODE_DIGESTS"]
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("TOUGE_CODE_DIGESTS") == ours:
+                    process.kill()
 
     def resumed_at(self, stage: str) -> int:
         """Return the checkpoint's step that the committed execution began with."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eventually import PATIENCE_S
+
 #: Every process computes on one core, and none of this machine's own settings or credentials reach it. A library that
 #: stages import would load torch's compiler, two seconds, for what they never call.
 HIDDEN = ("TOUGE_", "AWS_", "HF_")
@@ -38,7 +40,7 @@ class Done:
         return self.out + self.err
 
 
-def finished(command: list[str], folder: Path, variables: Mapping[str, str], timeout: float = 120) -> Done:
+def finished(command: list[str], folder: Path, variables: Mapping[str, str], timeout: float = PATIENCE_S) -> Done:
     """Run a command to its end."""
     done = subprocess.run(
         command, cwd=folder, env=dict(variables), capture_output=True, text=True, timeout=timeout, check=False
@@ -54,7 +56,7 @@ class Desk:
     recipe: dict[str, Any]
     variables: dict[str, str] = field(default_factory=environ)
     within: tuple[str, ...] = ()
-    patience_s: float = 120
+    patience_s: float = PATIENCE_S
 
     @property
     def store(self) -> Path:

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from eventually import PATIENCE_S
 
 from touge.contract.artifacts import StageRef
 from touge.contract.environment import StageEnvironment
@@ -75,7 +76,7 @@ def run(tmp_path):
 
 
 def ended(process):
-    _, log = process.communicate(timeout=60)
+    _, log = process.communicate(timeout=PATIENCE_S)
     return process.returncode, log
 
 

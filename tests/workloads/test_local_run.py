@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from eventually import PATIENCE_S
 from laptop import PROGRAM, Laptop
 
 pytestmark = pytest.mark.slow
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.slow
 def laptop(tmp_path):
     laptop = Laptop(tmp_path)
     yield laptop
-    laptop.run("cancel", "bend")
+    laptop.end()
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,14 @@ def after(finished, tmp_path):
     """A copy of that folder, to go on in."""
     shutil.copytree(finished.folder / ".touge", tmp_path / ".touge")
     return Laptop(tmp_path)
+
+
+@pytest.fixture
+def curated(finished, laptop):
+    """A folder in which only curation has been done, by a run of another day."""
+    for stage in finished.folder.glob(".touge/store/stages/curate*"):
+        shutil.copytree(stage, laptop.folder / ".touge/store/stages" / stage.name)
+    return laptop
 
 
 def test_a_recipe_runs_to_its_report(finished):
@@ -59,7 +68,7 @@ def test_a_terminal_shows_a_bar_for_each_stage(after):
         env=after.environ | {"TERM": "xterm", "COLUMNS": "120"},
         stdout=subprocess.DEVNULL,
         stderr=theirs,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     os.close(theirs)
@@ -97,20 +106,20 @@ def test_a_change_of_training_reuses_the_curated_data(after):
     assert after.attempts() == {"curate-map": 0, "curate": 0, "train": 1, "evaluate-map": 1, "evaluate": 1}
 
 
-def test_a_failed_gate_is_a_result_with_code_20_also_when_attaching(laptop):
-    laptop.verdict(False)
+def test_a_failed_gate_is_a_result_with_code_20_also_when_attaching(curated):
+    curated.verdict(False)
 
-    first = laptop.run("submit", "recipe.yaml", check=20)
-    laptop.run("submit", "recipe.yaml", check=20)
+    first = curated.run("submit", "recipe.yaml", check=20)
+    curated.run("submit", "recipe.yaml", check=20)
 
     assert "gate failed: curve_ade" in first.stdout
-    assert laptop.status()["state"] == "Succeeded"
+    assert curated.status()["state"] == "Succeeded"
 
 
-def test_no_verdict_is_code_20(laptop):
-    laptop.verdict(None)
+def test_no_verdict_is_code_20(curated):
+    curated.verdict(None)
 
-    assert "no verdict" in laptop.run("submit", "recipe.yaml", check=20).stdout
+    assert "no verdict" in curated.run("submit", "recipe.yaml", check=20).stdout
 
 
 def test_a_failed_stage_ends_the_run_with_its_cause_and_what_to_do(laptop):
@@ -125,90 +134,90 @@ def test_a_failed_stage_ends_the_run_with_its_cause_and_what_to_do(laptop):
     assert "Traceback" not in failed.stdout + failed.stderr
 
 
-def test_submit_retry_goes_on_where_the_run_failed(laptop):
-    laptop.script("train", "fail:12 ok")
-    laptop.run("submit", "recipe.yaml", check=40)
+def test_submit_retry_goes_on_where_the_run_failed(curated):
+    curated.script("train", "fail:12 ok")
+    curated.run("submit", "recipe.yaml", check=40)
 
-    laptop.run("submit", "recipe.yaml", "--retry", check=0)
+    curated.run("submit", "recipe.yaml", "--retry", check=0)
 
-    assert laptop.attempts() == {"curate-map": 0, "curate": 0, "train": 2, "evaluate-map": 2, "evaluate": 2}
-
-
-def test_a_crash_is_tried_again_unasked(laptop):
-    laptop.script("train", "signal:11 ok")
-
-    laptop.run("submit", "recipe.yaml", check=0)
-
-    assert laptop.attempts()["train"] == 2
+    assert curated.attempts() == {"curate-map": 0, "curate": 0, "train": 2, "evaluate-map": 2, "evaluate": 2}
 
 
-def test_a_killed_submit_is_resumed_by_submitting_again(laptop):
-    laptop.script("train", "hang")
-    submit = laptop.begin("submit", "recipe.yaml")
-    laptop.wait_for_log("waiting")
+def test_a_crash_is_tried_again_unasked(curated):
+    curated.script("train", "signal:11 ok")
+
+    curated.run("submit", "recipe.yaml", check=0)
+
+    assert curated.attempts()["train"] == 2
+
+
+def test_a_killed_submit_is_resumed_by_submitting_again(curated):
+    curated.script("train", "hang")
+    submit = curated.begin("submit", "recipe.yaml")
+    curated.wait_for_log("waiting")
     submit.kill()
     submit.communicate()
-    alone = laptop.status()["attended"]
+    alone = curated.status()["attended"]
 
-    again = laptop.begin("submit", "recipe.yaml", "--timeout", "2")
-    _, said = again.communicate(timeout=40)
+    again = curated.begin("submit", "recipe.yaml", "--timeout", "2")
+    _, said = again.communicate(timeout=PATIENCE_S)
 
     assert again.returncode == 41, said
     assert "attached" in said
     assert not alone
-    assert laptop.attempts() == {"curate-map": 1, "curate": 1, "train": 1, "evaluate-map": 0, "evaluate": 0}
+    assert curated.attempts() == {"curate-map": 0, "curate": 0, "train": 1, "evaluate-map": 0, "evaluate": 0}
 
 
-def test_killed_training_continues_from_its_checkpoint(laptop):
-    laptop.script("train", "checkpoint ok")
-    submit = laptop.begin("submit", "recipe.yaml")
-    laptop.wait_for_log("waiting")
+def test_killed_training_continues_from_its_checkpoint(curated):
+    curated.script("train", "checkpoint ok")
+    submit = curated.begin("submit", "recipe.yaml")
+    curated.wait_for_log("waiting")
     submit.kill()
     submit.communicate()
-    for process in laptop.folder.glob(".touge/runs/*/executions/train.*/*.json"):
+    for process in curated.folder.glob(".touge/runs/*/executions/train.*/*.json"):
         if process.name in {"keeper.json", "stage.json"}:
             os.kill(json.loads(process.read_text())["pid"], signal.SIGKILL)
 
-    laptop.run("submit", "recipe.yaml", check=0)
+    curated.run("submit", "recipe.yaml", check=0)
 
-    assert laptop.resumed_at("train") == 100
-    assert laptop.attempts()["train"] == 2
+    assert curated.resumed_at("train") == 100
+    assert curated.attempts()["train"] == 2
 
 
-def test_ctrl_c_cancels_cleanly_and_retry_goes_on_from_the_checkpoint(laptop):
-    laptop.script("train", "checkpoint ok")
-    submit = laptop.begin("submit", "recipe.yaml")
-    laptop.wait_for_log("waiting")
+def test_ctrl_c_cancels_cleanly_and_retry_goes_on_from_the_checkpoint(curated):
+    curated.script("train", "checkpoint ok")
+    submit = curated.begin("submit", "recipe.yaml")
+    curated.wait_for_log("waiting")
 
     submit.send_signal(signal.SIGINT)
-    _, said = submit.communicate(timeout=40)
-    cancelled = laptop.status()["state"]
-    laptop.run("retry", "bend", check=0)
+    _, said = submit.communicate(timeout=PATIENCE_S)
+    cancelled = curated.status()["state"]
+    curated.run("retry", "bend", check=0)
 
     assert (submit.returncode, cancelled) == (40, "Cancelled"), said
     assert "Ctrl-C again kills" in said
-    assert laptop.resumed_at("train") == 100
+    assert curated.resumed_at("train") == 100
 
 
-def test_a_second_ctrl_c_kills(laptop):
-    laptop.script("train", "deaf")
-    submit = laptop.begin("submit", "recipe.yaml")
-    laptop.wait_for_log("deaf")
+def test_a_second_ctrl_c_kills(curated):
+    curated.script("train", "deaf")
+    submit = curated.begin("submit", "recipe.yaml")
+    curated.wait_for_log("deaf")
 
     for _ in range(2):
         submit.send_signal(signal.SIGINT)
         time.sleep(1)
-    submit.communicate(timeout=40)
+    submit.communicate(timeout=PATIENCE_S)
 
     assert submit.returncode == 40
-    assert laptop.status()["state"] == "Cancelled"
+    assert curated.status()["state"] == "Cancelled"
 
 
-def test_a_detached_run_goes_on_by_itself(laptop):
-    laptop.run("submit", "recipe.yaml", "--detach", check=0)
+def test_a_detached_run_goes_on_by_itself(curated):
+    curated.run("submit", "recipe.yaml", "--detach", check=0)
 
-    assert laptop.wait_until_over()["state"] == "Succeeded"
-    assert json.loads(laptop.run("list", "-o", "json").stdout)[0]["gate"] == "passed"
+    assert curated.wait_until_over()["state"] == "Succeeded"
+    assert json.loads(curated.run("list", "-o", "json").stdout)[0]["gate"] == "passed"
 
 
 def test_debug_reaches_the_controller_that_detach_leaves_behind(laptop):

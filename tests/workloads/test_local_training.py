@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from eventually import PATIENCE_S
 from safetensors.torch import load_file
 from tiny_training import World, write_base
 from whole_run import ALONE
@@ -55,7 +56,7 @@ def runner(tmp_path):
 
 def until(runner: LocalRunner, plan: Plan, holds: Callable[[Execution], object]) -> Execution:
     """Observe the newest execution until a condition holds."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if holds(execution := runner.observe(plan.run)[-1]):
             return execution

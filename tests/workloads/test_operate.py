@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import pytest
+from eventually import PATIENCE_S
 from laptop import PROGRAM, Laptop
 from s3_server import ACCESS_KEY, SECRET_KEY, Fault, S3Server, serving
 
@@ -27,7 +28,7 @@ class Operator:
 
     def said(self, key: str) -> int:
         """Wait for a log line that has a key, and return its value."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             for line in self.log.read_text().splitlines():
                 if key in (words := json.loads(line)):
@@ -43,7 +44,7 @@ class Operator:
         return answer.status, answer.read().decode()
 
     def wait_for(self, path: str, text: str) -> None:
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + PATIENCE_S
         while text not in (found := self.page(path)[1]):
             assert time.monotonic() < deadline, found
             time.sleep(0.05)
@@ -51,14 +52,14 @@ class Operator:
     def end(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        return self.process.wait(PATIENCE_S)
 
 
 @pytest.fixture
 def laptop(tmp_path):
     laptop = Laptop(tmp_path)
     yield laptop
-    laptop.run("cancel", "bend")
+    laptop.end()
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def operate(laptop):
     yield start
     for operator in started:
         operator.process.kill()
-        operator.process.wait(20)
+        operator.process.wait(PATIENCE_S)
 
 
 def left_alone(laptop: Laptop) -> None:
@@ -128,7 +129,7 @@ def test_killing_it_costs_nothing_and_the_next_one_goes_on(laptop, operate):
     operator = operate()
     operator.wait_for("/metrics", 'touge_runs{state="Running"} 1.0')
     operator.process.kill()
-    operator.process.wait(20)
+    operator.process.wait(PATIENCE_S)
     end_stages(laptop)
 
     operate()

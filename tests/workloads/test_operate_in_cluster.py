@@ -10,7 +10,7 @@ import sys
 
 import pytest
 import scripted_api
-from eventually import eventually
+from eventually import PATIENCE_S, eventually
 from object_api import at_a_laptop, chart_installed
 from operator_pages import page
 
@@ -52,7 +52,7 @@ def operate(api, tmp_path):
     yield start
     for process in started:
         process.kill()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 def jobs(objects):
@@ -68,7 +68,7 @@ def test_a_run_that_was_submitted_with_the_api_server_alone_is_set_to_work(objec
     assert page(port, "/readyz") == (200, "ok\n")
     assert 'touge_runs{state="Queued"} 1.0' in page(port, "/metrics")[1]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert len(jobs(objects)) == 1
 
 

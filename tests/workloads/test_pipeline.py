@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from eventually import PATIENCE_S
 from tiny_pipeline import TRAIN, recipe
 from whole_run import Desk, environ, half_written
 
 from touge.contract.exit_codes import ExitCode
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(4 * PATIENCE_S), pytest.mark.slow]
 
 
 def desk_in(folder: Path, inputs: Path, **curate: object) -> Desk:
@@ -44,7 +45,7 @@ def disturbed(run, inputs, tmp_path_factory) -> Iterator[Desk]:
     wait_for_checkpoint(place, attempt=2)
     submit.kill()
     kill(place, 2, "keeper", "stage")
-    submit.communicate(timeout=20)
+    submit.communicate(timeout=PATIENCE_S)
     place.done = place.submit()
     yield place
     place.run("cancel", "tiny")
@@ -65,7 +66,7 @@ def checks_of(report: dict) -> dict[str, bool | None]:
 
 def wait_for_checkpoint(place: Desk, attempt: int) -> None:
     """Wait until this execution of training has written one, and goes on."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while not list(place.store.glob(f"stages/train-*/executions/*-{attempt}-*/checkpoints/*/manifest.json")):
         assert time.monotonic() < deadline, place.run("logs").said
         time.sleep(0.01)

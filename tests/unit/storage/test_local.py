@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from eventually import PATIENCE_S
 
 from touge.contract.errors import DataError, InfrastructureError, ObjectNotFound, SettingsError
 from touge.storage.local import LocalStore, explained
@@ -40,7 +41,7 @@ def test_a_killed_writer_leaves_nothing_that_reads_as_whole(store, tmp_path):
     with pipe.open("wb", buffering=0) as source:
         source.write(b"half of the content")
         writer.send_signal(signal.SIGKILL)
-        assert writer.wait(60) == -signal.SIGKILL
+        assert writer.wait(PATIENCE_S) == -signal.SIGKILL
 
     assert [info.key for info in store.list()] == ["a/before"]
     with pytest.raises(ObjectNotFound):
@@ -74,7 +75,7 @@ def test_a_write_beyond_the_limit_of_the_disk_leaves_nothing(store):
     )
     process = python(code, store.root, stdout=subprocess.PIPE, text=True, preexec_fn=limit)
 
-    assert "Free some space" in process.communicate(timeout=60)[0]
+    assert "Free some space" in process.communicate(timeout=PATIENCE_S)[0]
     assert files(store.root) == []
 
 
@@ -123,7 +124,7 @@ def test_a_folder_of_another_user_is_a_setting_to_mend(what):
         store.put("a/old", b"x")
         for path in (store.root / "a", store.root):
             path.chmod(0o555)
-        answer = python(code, store.root, stdout=subprocess.PIPE, text=True).communicate(timeout=60)[0]
+        answer = python(code, store.root, stdout=subprocess.PIPE, text=True).communicate(timeout=PATIENCE_S)[0]
         for path in (store.root, store.root / "a"):
             path.chmod(0o755)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from eventually import PATIENCE_S
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,7 +72,7 @@ def test_ranks_that_end_well_end_well(ranks, tmp_path):
     assert ["02", "12"] == [(tmp_path / str(rank)).read_text() for rank in (0, 1)]
 
 
-@pytest.mark.parametrize("code", [1, 10, 11, 12, 13, 30])
+@pytest.mark.parametrize("code", [1, 11, 30])
 def test_the_code_and_message_of_a_rank_that_fails_survive(ranks, code):
     assert (code, "no rows") == ranks(f"meet()\nif rank: end({code}, 'no rows')\ntime.sleep(60)")
 
@@ -170,7 +171,7 @@ def test_ranks_die_with_their_launcher(world, start):
 
     process.kill()
 
-    _, alive = psutil.wait_procs(ranks, timeout=30)
+    _, alive = psutil.wait_procs(ranks, timeout=PATIENCE_S)
     assert not alive
 
 
@@ -186,7 +187,7 @@ def test_a_plan_for_other_code_ends_two_real_ranks_with_10_and_one_message(world
     stage = plan.stage("train").model_copy(update={"code": "0" * 64})
     process = start(world.environ(plan.model_copy(update={"stages": (stage,)})), TOUGE_PROCESSES="2")
 
-    assert process.wait(60) == 10
+    assert process.wait(PATIENCE_S) == 10
     assert "the plan was made for code 000000000000" in (world.root / "message-a").read_text()
     assert executions(open_store(world.store_uri), StageRef(stage.id)) == ()
 
@@ -195,7 +196,7 @@ def test_a_plan_for_other_code_ends_two_real_ranks_with_10_and_one_message(world
 def test_a_number_of_processes_that_is_none_ends_with_10(world, start, processes):
     process = start(world.environ(world.plan()), TOUGE_PROCESSES=processes)
 
-    assert process.wait(60) == 10
+    assert process.wait(PATIENCE_S) == 10
     assert f"TOUGE_PROCESSES='{processes}'" in (world.root / "message-a").read_text()
 
 

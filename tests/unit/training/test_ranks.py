@@ -10,6 +10,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 import torch
+from eventually import PATIENCE_S
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_training import World, settings, starting
@@ -75,7 +76,7 @@ def test_two_ranks_end_with_the_weights_of_one_process_and_the_same_global_batch
     alone = twin.context(twin.plan(batch_size=2, gradient_accumulation=2, global_batch=4))
     alone.execution.commit(stage.run(alone))
 
-    assert start(world.environ(plan), TOUGE_PROCESSES="2").wait(120) == 0
+    assert start(world.environ(plan), TOUGE_PROCESSES="2").wait(PATIENCE_S) == 0
 
     ref = StageRef(plan.stage("train").id)
     store = open_store(world.store_uri)
@@ -102,7 +103,7 @@ def stopped(base, tmp_path_factory):
             assert process.poll() is None, "it ended by itself"
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        code = process.wait(60)
+        code = process.wait(PATIENCE_S)
     saved = newest_checkpoint(open_store(world.store_uri), StageRef(plan.stage("train").id))
     return Stopped(world, plan, code, saved.step, saved.artifact.fetch(folder / "saved"))
 
@@ -126,7 +127,7 @@ def test_a_training_goes_on_with_two_processes_then_one_then_two_to_the_same_cur
         stage.run(world.context(plan, "tiny-1-1-b", stop_after=2))
     by_one = newest_checkpoint(store, ref).artifact
 
-    assert start(world.environ(plan, uid="c"), TOUGE_PROCESSES="2").wait(120) == 0
+    assert start(world.environ(plan, uid="c"), TOUGE_PROCESSES="2").wait(PATIENCE_S) == 0
 
     twin.curate()
     alone = twin.context(twin.plan(**ALL_WEIGHTS, batch_size=1, global_batch=2))
@@ -151,7 +152,7 @@ def test_a_rank_that_dies_takes_the_others_down_with_a_code_that_is_tried_again(
 
     ranks[1].kill()
 
-    assert process.wait(30) in {30, 137}
+    assert process.wait(PATIENCE_S) in {30, 137}
     assert not [rank for rank in ranks if rank.is_running()]
 
 

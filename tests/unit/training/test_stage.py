@@ -8,6 +8,7 @@ import time
 import pytest
 import structlog
 import torch
+from eventually import PATIENCE_S
 from safetensors.torch import load_file
 from tiny_training import World
 
@@ -404,7 +405,7 @@ def test_a_real_process_that_is_told_to_stop_leaves_a_checkpoint_and_ends_with_3
 
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(60) == 31
+    assert process.wait(PATIENCE_S) == 31
     step = newest_checkpoint(context.store, StageRef(context.stage.id)).step
     assert step >= 1
     assert f"stopped after step {step};" in (world.root / "message-a").read_text()
