@@ -16,8 +16,9 @@ from touge.alpamayo.vocabulary import SPECIAL_NAMES
 class TinySizes:
     """What differs from the release. Pixels are those of one frame; `max_freq` in cycles a normalised action.
 
-    One step of the flow, for every further one adds spread where the velocity is learnt in minutes
-    (docs/decisions/003).
+    One step of the flow, for every further one adds spread where the velocity is learnt in minutes. Acceleration (m/s^2)
+    and curvature (1/m) are divided by what they vary by on the demo's roads: the flow learns a normalised action to about
+    a hundredth of its noise, and what is left of that is metres after six seconds (docs/decisions/003).
     """
 
     hidden: int = 96
@@ -35,8 +36,8 @@ class TinySizes:
     history_bins: int = 128
     pixels: int = 192 * 64
     initializer_range: float = 0.06
-    accel_std: float = 1.0
-    curvature_std: float = 0.02
+    accel_std: float = 0.5
+    curvature_std: float = 0.01
     flow_steps: int = 1
 
 
