@@ -7,12 +7,10 @@ import copy
 import pytest
 from cluster_runs import attempt, chart_templates, make_account, plan_for, recorded
 from daemons import wait_until
-from eventually import eventually
+from eventually import PATIENCE_S, eventually
 from real_node import NAME
 from small_images import SHELL
 
-#: A pod that was stopped comes back after Kubernetes' own 10 s.
-PATIENCE_S = 90
 #: What a stage does that is told to stop: it leaves with 31.
 AT_WORK = "trap 'exit 31' TERM; sleep 600 & wait"
 
@@ -54,11 +52,12 @@ class Runs:
         return self.pods(name)
 
     def running_pod(self, name):
-        def one():
+        def running():
             return [pod for pod in self.pods(name) if pod["status"].get("phase") == "Running"]
 
-        wait_until(lambda: bool(one()), f"{name} runs", seconds=PATIENCE_S, told=lambda: self.told(name))
-        return one()[0]["metadata"]["name"]
+        found = eventually(running, PATIENCE_S)
+        assert found, self.told(name)
+        return found[0]["metadata"]["name"]
 
     def told(self, name):
         return self.plane.kubectl("describe", "job,pods", "--namespace", self.namespace)[-3000:]

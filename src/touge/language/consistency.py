@@ -92,7 +92,7 @@ def judge(claim: Claim, predicted: npt.ArrayLike, true: npt.ArrayLike) -> Judgem
     if claim.kind in LEAST_OFFSET:
         return Judgement(_judge_offset(claim, predicted), approximate=True)
     if claim.kind in _BENDING:
-        return Judgement(_judge_bend(claim.direction, _bends(predicted), _bends(true)))
+        return Judgement(_judge_bend(claim.direction, predicted, true))
     if claim.kind is ClaimKind.STRAIGHT:
         return Judgement(Verdict.MISMATCH if _bends(predicted).answers else Verdict.MATCH)
     return Judgement(Verdict.NO_CLAIM)
@@ -141,10 +141,11 @@ def _least(length: float) -> float:
     return max(BEND_HEADING, BEND_CURVATURE * length)
 
 
-def _judge_bend(claimed: Direction, predicted: _Bends, true: _Bends) -> Verdict:
-    if claimed in predicted.answers:
+def _judge_bend(claimed: Direction, predicted: npt.ArrayLike, true: npt.ArrayLike) -> Verdict:
+    driven = _bends(predicted).answers
+    if claimed in driven:
         return Verdict.MATCH
-    return Verdict.MISMATCH if predicted.answers or true.answers else Verdict.NO_CLAIM
+    return Verdict.MISMATCH if driven or _bends(true).answers else Verdict.NO_CLAIM
 
 
 def _judge_sequence(claimed: Sequence[Direction], predicted: _Bends, true: _Bends) -> Judgement:
