@@ -50,6 +50,7 @@ _NEEDED = {
     "runc": "runc",
     "busybox": "busybox-static",
 }
+_CGROUPS = Path("/sys/fs/cgroup")
 _PLUGINS = {"/usr/lib/cni/bridge": "containernetworking-plugins"}
 
 
@@ -66,7 +67,7 @@ class Sandbox:
             text=True,
         )
         if self._process.stdout.readline() != "ready\n":
-            raise RuntimeError(f"no namespaces of our own: {self._process.stderr.read()}")
+            raise RuntimeError(f"no namespaces of our own: {self._process.communicate()[1]}")
         self._first = child_of(self._process.pid)
         return self
 
@@ -97,4 +98,18 @@ def missing_for_a_node() -> list[str]:
     lacking = {package for name, package in _NEEDED.items() if shutil.which(name) is None}
     lacking |= {package for path, package in _PLUGINS.items() if not Path(path).exists()}
     said = [f"apt-get install {' '.join(sorted(lacking))}"] if lacking else []
-    return said if os.geteuid() == 0 else [*said, "run as root: namespaces, mounts and control groups are made"]
+    if os.geteuid() != 0:
+        said.append("run as root: namespaces, mounts and control groups are made")
+    return said or _refused()
+
+
+def _refused() -> list[str]:
+    """Return what this machine refuses to root: in a container it may have neither namespaces nor control groups."""
+    groups = next(path for path in (_CGROUPS / "memory", _CGROUPS) if path.is_dir())
+    if not os.access(groups, os.W_OK):
+        return [f"{groups} cannot be written: run where root may make control groups"]
+    try:
+        with Sandbox():
+            return []
+    except (OSError, RuntimeError) as error:
+        return [f"{str(error).strip()}: run where root may make namespaces and mounts"]

@@ -17,8 +17,9 @@ class TinySizes:
     """What differs from the release. Pixels are those of one frame; `max_freq` in cycles a normalised action.
 
     One step of the flow, for every further one adds spread where the velocity is learnt in minutes. Acceleration
-    (m/s^2) and curvature (1/m) are divided by what they vary by on the demo's roads: the flow learns a normalised action
-    to about a hundredth of its noise, and what is left of that is metres after six seconds (docs/decisions/003).
+    (m/s^2) and curvature (1/m) are divided by what they vary by on the demo's roads: the flow learns a normalised
+    action to about a hundredth of its noise, and what is left of that is metres after six seconds
+    (docs/decisions/003).
     """
 
     hidden: int = 96
