@@ -10,9 +10,10 @@ from pathlib import Path
 
 import binaries
 import homes
+import psutil
 import pytest
-from daemons import wait_until
-from sandbox import kernel_settings
+from daemons import Daemon, wait_until
+from sandbox import Sandbox, kernel_settings
 from small_images import SHELL
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -127,3 +128,16 @@ def test_files_of_a_cluster_that_runs_are_left_alone(plane):
     homes.clear_the_dead()
 
     assert (plane.home / "audit.jsonl").exists()
+
+
+def test_a_server_that_was_frozen_does_not_hold_up_the_end_of_its_sandbox(tmp_path):
+    with Sandbox() as sandbox:
+        daemon = Daemon(["/bin/sleep", "600"], tmp_path / "log", within=sandbox.within, environ=os.environ)
+        daemon.start()
+        entering = psutil.Process(daemon.pid).parent()
+        daemon.freeze()
+        wait_until(lambda: entering.status() == psutil.STATUS_STOPPED, "what entered the namespaces has stopped, too")
+        daemon.thaw()
+
+    daemon.kill()
+    assert not daemon.running

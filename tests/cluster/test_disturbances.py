@@ -90,10 +90,10 @@ def kill_kubelet_and_containerd(place: Place) -> None:
 
 
 def freeze_the_kubelet_for_a_minute(place: Place) -> None:
-    kubelet = place.plane.daemons["kubelet"].pid
-    os.kill(kubelet, signal.SIGSTOP)
+    kubelet = place.plane.daemons["kubelet"]
+    kubelet.freeze()
     time.sleep(FROZEN_S)
-    os.kill(kubelet, signal.SIGCONT)
+    kubelet.thaw()
 
 
 def take_the_store_away_for_a_minute(place: Place) -> None:

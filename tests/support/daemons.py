@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +54,16 @@ class Daemon:
         if self.running:
             subprocess.run(["kill", "-9", str(self.pid)], check=False)
             self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop it where it is."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on, and `nsenter`, which stops with what it started: nobody else reaps that when it ends."""
+        assert self._process is not None, f"{self.log.stem} is not started"
+        for process in (self.pid, self._process.pid):
+            os.kill(process, signal.SIGCONT)
 
     def told(self) -> str:
         """Return the end of its log."""
