@@ -14,7 +14,8 @@ from binaries import folder
 
 PREFIX = "touge-cluster-"
 _OWNER = "owner.lock"
-_CGROUPS = Path("/sys/fs/cgroup")
+#: Where the kernel shows its control groups.
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @contextlib.contextmanager
@@ -46,11 +47,11 @@ def clear_the_dead() -> None:
 def control_groups(left: Path) -> list[Path]:
     """Return the control groups of a cluster's containers, in every hierarchy."""
     containers = left.glob("containerd-state/io.containerd.runtime.v2.task/k8s.io/*")
-    return [group for container in containers for group in _CGROUPS.glob(f"*/k8s.io/{container.name}")]
+    return [group for container in containers for group in CGROUPS.glob(f"*/k8s.io/{container.name}")]
 
 
 def _clear(left: Path) -> None:
-    empty = _CGROUPS.glob("*/k8s.io") if (left / "containerd-state").exists() else ()
+    empty = CGROUPS.glob("*/k8s.io") if (left / "containerd-state").exists() else ()
     for group in [*control_groups(left), *empty]:
         with contextlib.suppress(OSError):  # another cluster's containers are in it
             group.rmdir()

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import fake_controller
 import psutil
-from eventually import PATIENCE_S
 from run_builders import CODES
+
+from controller.runners.supervise import GRACE_S
 
 RECIPE = """
 apiVersion: touge/v1
@@ -30,6 +31,8 @@ FILES = {
     "drives/a.jsonl": "{}\n",
     "digests.json": json.dumps(CODES),
 }
+#: What does not stop when it is told to is killed after the grace period: a test that waited so long would not see it.
+PATIENCE_S = GRACE_S - 10
 PROGRAM = (sys.executable, str(Path(fake_controller.__file__)))
 
 

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from daemons import WITH_ITS_PARENT, child_of
+from homes import CGROUPS
 
 #: The node's address, and the API server's, which is that of the Service `kubernetes`: no kube-proxy is needed.
 NODE_IP, SERVICE_IP = "10.99.0.1", "10.0.0.1"
@@ -50,7 +51,6 @@ _NEEDED = {
     "runc": "runc",
     "busybox": "busybox-static",
 }
-_CGROUPS = Path("/sys/fs/cgroup")
 _PLUGINS = {"/usr/lib/cni/bridge": "containernetworking-plugins"}
 
 
@@ -105,7 +105,7 @@ def missing_for_a_node() -> list[str]:
 
 def _refused() -> list[str]:
     """Return what this machine refuses to root: in a container it may have neither namespaces nor control groups."""
-    groups = next(path for path in (_CGROUPS / "memory", _CGROUPS) if path.is_dir())
+    groups = next(path for path in (CGROUPS / "memory", CGROUPS) if path.is_dir())
     if not os.access(groups, os.W_OK):
         return [f"{groups} cannot be written: run where root may make control groups"]
     try:

@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from eventually import PATIENCE_S
-from laptop import PROGRAM, Laptop
+from laptop import PATIENCE_S, PROGRAM, Laptop
 
 pytestmark = pytest.mark.slow
 

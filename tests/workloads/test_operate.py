@@ -9,8 +9,7 @@ import subprocess
 import time
 
 import pytest
-from eventually import PATIENCE_S
-from laptop import PROGRAM, Laptop
+from laptop import PATIENCE_S, PROGRAM, Laptop
 from s3_server import ACCESS_KEY, SECRET_KEY, Fault, S3Server, serving
 
 pytestmark = pytest.mark.slow

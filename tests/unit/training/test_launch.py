@@ -72,7 +72,7 @@ def test_ranks_that_end_well_end_well(ranks, tmp_path):
     assert ["02", "12"] == [(tmp_path / str(rank)).read_text() for rank in (0, 1)]
 
 
-@pytest.mark.parametrize("code", [1, 11, 30])
+@pytest.mark.parametrize("code", [1, 10, 11, 12, 13, 30])
 def test_the_code_and_message_of_a_rank_that_fails_survive(ranks, code):
     assert (code, "no rows") == ranks(f"meet()\nif rank: end({code}, 'no rows')\ntime.sleep(60)")
 
