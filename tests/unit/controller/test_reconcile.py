@@ -201,6 +201,16 @@ def test_a_stage_beyond_its_hours_is_stopped_and_fails():
     assert (over.status.state, over.status.reason) == (State.FAILED, "DeadlineExceeded")
 
 
+def test_time_that_a_stage_waits_for_its_place_is_not_counted():
+    spec = spec_of(plan_of(make_recipe(limits={"hours": 1})))
+    waiting = running("train", state=State.UNSCHEDULABLE, started_us=None)
+
+    decision = decide([waiting], ["curate"], spec=spec, now=NOW + 48 * 3600 * SECOND)
+
+    assert decision.actions == ()
+    assert decision.status.state is State.UNSCHEDULABLE
+
+
 @pytest.mark.parametrize("state", [State.UNSCHEDULABLE, State.PULLING, State.STARTING])
 def test_waiting_is_told_from_running(state):
     decision = decide([running("train", state=state, started_us=None, message="no node has 80 GB")], ["curate"])
