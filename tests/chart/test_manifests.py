@@ -8,16 +8,15 @@ from helm import EVERYTHING, ROOT, TRIAL, rendered
 from pod_security import violations
 from run_builders import CODES, make_resolved
 
+from controller.manifests import templates
+from controller.manifests.job import Attempt, Owner, render
 from controller.plan import make_plan
 from touge.contract.environment import StageEnvironment
 from touge.contract.plan import STAGE_NAMES
 from touge.contract.recipe import load_recipe
 
-manifests = pytest.importorskip("controller.manifests", reason="the controller makes no manifests yet")
-templates = pytest.importorskip("controller.templates")
-
 RECIPES = sorted((ROOT / "jobs").glob("*.yaml"))
-OWNER = manifests.Owner("bend-0123456789", "7f6a3c1e-0000-4000-8000-000000000001")
+OWNER = Owner("bend-0123456789", "7f6a3c1e-0000-4000-8000-000000000001")
 
 
 @pytest.fixture(scope="module", params=[TRIAL, EVERYTHING], ids=["trial", "everything"])
@@ -33,7 +32,7 @@ def plan(request):
 
 @pytest.fixture(params=STAGE_NAMES)
 def job(request, plan, installed):
-    return manifests.render(manifests.Attempt(plan, request.param), installed, OWNER)[-1]
+    return render(Attempt(plan, request.param), installed, OWNER)[-1]
 
 
 def test_a_job_made_from_the_chart_is_one_that_the_cluster_takes(job):
@@ -67,7 +66,7 @@ def test_such_a_job_keeps_what_finds_it_and_nothing_that_tracks_it(job):
 def test_a_recipe_without_a_gpu_is_released_from_gpu_nodes(installed):
     recipe = load_recipe((ROOT / "jobs" / "demo.yaml").read_text("utf-8"))
     plan = make_plan(recipe, make_resolved(recipe), CODES)
-    pod = manifests.render(manifests.Attempt(plan, "train"), installed, OWNER)[-1]["spec"]["template"]["spec"]
+    pod = render(Attempt(plan, "train"), installed, OWNER)[-1]["spec"]["template"]["spec"]
 
     assert "affinity" not in pod
     assert "nvidia.com/gpu" not in pod["containers"][0]["resources"]["limits"]

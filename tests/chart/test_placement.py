@@ -6,18 +6,21 @@ import pytest
 import yaml
 from helm import CHART, rendered, setting, stage_pod
 
+from controller.manifests.templates import read_templates
+from controller.placement import affinity, hardware
+
 REQUIRED, PREFERRED = (f"{kind}DuringSchedulingIgnoredDuringExecution" for kind in ("required", "preferred"))
 METHODS = {"full": 80, "lora": 24, "qlora": 12}
 FAMILIES = ("gpu-feature-discovery", "karpenter", "eks", "coreweave", "gke")
 
 
-def node_affinity(values, name):
+def rendered_affinity(values, name):
     return stage_pod(rendered(values), name)["affinity"]["nodeAffinity"]
 
 
-def memory(affinity):
+def memory(node_affinity):
     """Return the first expression of each required term: what the memory label must say."""
-    terms = affinity[REQUIRED]["nodeSelectorTerms"]
+    terms = node_affinity[REQUIRED]["nodeSelectorTerms"]
     found = [term["matchExpressions"][0] for term in terms]
     return {item["key"]: (item["operator"], *item["values"]) for item in found}
 
@@ -47,7 +50,7 @@ def test_a_card_of_that_size_fits_by_what_it_states(trial, method, states):
 
 def test_a_ceiling_keeps_larger_cards_away_and_its_own_size_in():
     values = setting("methods.lora.gpuMemory", {"max": "80GB"})
-    terms = node_affinity(values, "train-lora")[REQUIRED]["nodeSelectorTerms"]
+    terms = rendered_affinity(values, "train-lora")[REQUIRED]["nodeSelectorTerms"]
     ceilings = {term["matchExpressions"][1]["key"]: term["matchExpressions"][1]["values"] for term in terms[:4]}
 
     assert ceilings["nvidia.com/gpu.memory"] == ["81921"]
@@ -62,7 +65,7 @@ def test_every_term_refuses_shared_and_partitioned_cards(trial):
 
 def test_preferences_come_only_where_one_family_is_named(trial):
     assert PREFERRED not in stage_pod(trial, "train-lora")["affinity"]["nodeAffinity"]
-    preferred = node_affinity(setting("placement.labels", ["karpenter"]), "train-lora")[PREFERRED]
+    preferred = rendered_affinity(setting("placement.labels", ["karpenter"]), "train-lora")[PREFERRED]
     assert [item["weight"] for item in preferred][:3] == [100, 50, 25]
     assert preferred[0]["preference"]["matchExpressions"][1]["values"] == ["24577"]
 
@@ -80,7 +83,7 @@ def test_an_affinity_of_ones_own_replaces_the_computed_one():
 
 def test_a_label_of_the_platforms_own_tells_memory_too():
     own = [{"key": "example.com/gpu-gb", "bytesPerUnit": 1_000_000_000, "tellsSlices": True}]
-    (term,) = node_affinity(setting("placement.labels", own), "train-qlora")[REQUIRED]["nodeSelectorTerms"]
+    (term,) = rendered_affinity(setting("placement.labels", own), "train-qlora")[REQUIRED]["nodeSelectorTerms"]
 
     assert term["matchExpressions"][0] == {"key": "example.com/gpu-gb", "operator": "Gt", "values": ["11"]}
     assert "nvidia.com/gpu.slices.gi" not in [item["key"] for item in term["matchExpressions"]]
@@ -88,7 +91,7 @@ def test_a_label_of_the_platforms_own_tells_memory_too():
 
 def test_any_driver_is_taken_where_the_platform_says_so(trial):
     floor = "nvidia.com/cuda.driver-version.major"
-    terms = node_affinity(setting("placement.driver", 0), "train-lora")[REQUIRED]["nodeSelectorTerms"]
+    terms = rendered_affinity(setting("placement.driver", 0), "train-lora")[REQUIRED]["nodeSelectorTerms"]
     usual = stage_pod(trial, "train-lora")["affinity"]["nodeAffinity"][REQUIRED]["nodeSelectorTerms"]
 
     assert floor not in {item["key"] for term in terms for item in term["matchExpressions"]}
@@ -96,7 +99,6 @@ def test_any_driver_is_taken_where_the_platform_says_so(trial):
 
 
 def test_the_charts_table_is_the_controllers():
-    hardware = pytest.importorskip("controller.hardware", reason="the controller's table is not here yet")
     table = yaml.safe_load((CHART / "files" / "placement.yaml").read_text("utf-8"))
 
     assert hardware.Table.model_validate(table) == hardware.TABLE
@@ -121,16 +123,14 @@ MEMORY = {
 @pytest.mark.parametrize("bounds", MEMORY.values(), ids=MEMORY)
 @pytest.mark.parametrize("choices", CASES.values(), ids=CASES)
 def test_helm_renders_the_terms_that_the_controller_computes(choices, bounds):
-    placement = pytest.importorskip("controller.placement", reason="the controller's side is not here yet")
-    templates = pytest.importorskip("controller.templates", reason="the manifests' side is not here yet")
     method = {"gpuMemory": bounds}
     values = setting("placement", choices) | {"methods": {"lora": method, "qlora": method}}
 
-    for name, template in templates.read_templates(rendered(values)).items():
+    for name, template in read_templates(rendered(values)).items():
         if name != "curate":
             usual = METHODS.get(name.removeprefix("train-"), 24)
-            need = placement.Need(template.placement.gpu_memory.min or usual)
-            computed = placement.node_affinity(need, template.placement)
+            need = affinity.Need(template.placement.gpu_memory.min or usual)
+            computed = affinity.node_affinity(need, template.placement)
             assert unordered(template.pod["spec"]["affinity"]["nodeAffinity"]) == unordered(computed), name
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from helm import EVERYTHING, TRIAL, find, rendered, setting, stage_pod, variables
 
+from controller.manifests import templates
 from controller.runners.local import COMMANDS
 from touge.contract.environment import STORE
 
@@ -220,12 +221,8 @@ def test_without_a_controller_retraining_sees_its_run_through():
 
 
 def test_the_controller_reads_the_templates(everything):
-    templates = pytest.importorskip("controller.templates", reason="the manifests' side is not here yet")
-
     assert set(templates.read_templates(everything)) == set(STAGES)
 
 
 def test_the_trials_templates_are_read_too():
-    templates = pytest.importorskip("controller.templates", reason="the manifests' side is not here yet")
-
     assert set(templates.read_templates(rendered(TRIAL))) == set(STAGES)

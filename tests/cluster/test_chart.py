@@ -14,8 +14,8 @@ from daemons import wait_until
 from helm import CHART, EVERYTHING, TRIAL, find, found, helm, pod_templates, rendered, setting
 from installs import contents, helm_on, install
 
-from controller.manifests import Owner
-from controller.templates import read_templates
+from controller.manifests.job import Owner
+from controller.manifests.templates import read_templates
 from touge.contract.plan import STAGE_NAMES
 
 CLAIMS = setting("placement.dynamicAllocation.enabled", value=True)

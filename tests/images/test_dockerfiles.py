@@ -11,7 +11,7 @@ import pytest
 import yaml
 from build_images import DOCKERFILES, ROOT
 
-from controller import podspec
+from controller.manifests import podspec
 from controller.runners.local import COMMANDS
 from touge.contract.code import STAGE_PACKAGES
 from touge.storage.sources import BAKED

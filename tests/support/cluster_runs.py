@@ -8,8 +8,8 @@ from helm import rendered, setting
 from run_builders import plan_of
 
 from control_plane import ControlPlane
-from controller.manifests import PLAN_KEY, Attempt, Owner, render
-from controller.templates import Template, read_templates
+from controller.manifests.job import PLAN_KEY, Attempt, Owner, render
+from controller.manifests.templates import Template, read_templates
 from touge.contract.plan import Plan
 
 #: A trial whose pods need no image of ours and fit a small node.

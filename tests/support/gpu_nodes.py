@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from controller.gpu_memory import METHOD_GB
-from controller.placement import Family
+from controller.placement.affinity import Family
+from controller.placement.gpu_memory import METHOD_GB
 
 #: MiB that a card tells, by what is printed on its box in GB.
 TOLD_MIB = {12: 12_288, 16: 15_360, 24: 22_888, 40: 40_960, 80: 81_559, 141: 143_771}

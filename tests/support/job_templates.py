@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from controller.manifests import Attempt, Owner, render
-from controller.templates import Template, read_templates
+from controller.manifests.job import Attempt, Owner, render
+from controller.manifests.templates import Template, read_templates
 from touge.contract.plan import Plan
 
 NAMES = ("curate", "train-lora", "train-qlora", "train-full", "evaluate")

@@ -1,4 +1,4 @@
-{{/* GPU memory in, node affinity out: the terms of controller/placement.py, from the same table. */}}
+{{/* GPU memory in, node affinity out: the terms of controller/placement/affinity.py, from the same table. */}}
 
 {{- define "touge.placementTable" -}}
 {{ .Files.Get "files/placement.yaml" }}
@@ -99,7 +99,7 @@ the label's unit, for a card of 24 GB may state 22,888 MiB. At most: GB read as 
 {{- end }}
 {{- end }}
 
-{{/* The platform's choices as the controller reads them (controller.placement.Placement): (list . template). */}}
+{{/* The platform's choices as the controller reads them (controller.placement.affinity.Placement): (list . template). */}}
 {{- define "touge.placement" -}}
 {{- $placement := (first .).Values.placement }}{{- $template := last . }}
 {{- if $template.gpu -}}

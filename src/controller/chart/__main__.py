@@ -9,7 +9,7 @@ from pathlib import Path
 from controller.chart.reference import schema_text, with_tables
 
 #: What placement knows of methods, labels and cards; the chart reads a copy.
-_TABLE = files("controller").joinpath("placement.yaml")
+_TABLE = files("controller.placement").joinpath("placement.yaml")
 
 
 def main(folder: Path) -> None:

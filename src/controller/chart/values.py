@@ -29,7 +29,7 @@ from controller.chart.kubernetes import (
     Variable,
     Volume,
 )
-from controller.placement import Family
+from controller.placement.affinity import Family
 
 
 def _example(value: Any) -> Any:

@@ -16,7 +16,7 @@ from touge.contract.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from controller.follow import Desk
-    from controller.manifests import Object
+    from controller.manifests.job import Object
     from controller.place import Place
     from controller.runners.kubernetes.rehearsal import Rehearsed
     from touge.contract.plan import Plan as ThePlan
@@ -66,7 +66,7 @@ def _objects(plan: ThePlan, place: Place, folder: Path | None) -> list[Object]:
     """Return what would be sent, made from the templates of a folder or of the cluster."""
     from controller.cli.rendering import read_documents, rendered
     from controller.facts import committed_tasks
-    from controller.templates import read_templates
+    from controller.manifests.templates import read_templates
 
     if folder is None and place.cluster is None:
         raise UsageError("--render needs --templates DIR (`helm template --output-dir DIR`) or --runner kubernetes")
@@ -114,7 +114,7 @@ def _outcome(said: Sequence[Rehearsed], place: Place) -> list[str]:
 def plan_rows(plan: ThePlan, desk: Desk) -> list[dict[str, str]]:
     """Return one row a stage: what will happen to it, what it needs, where it would run."""
     from controller.facts import committed_tasks
-    from controller.gpu_memory import told_memory
+    from controller.placement.gpu_memory import told_memory
     from controller.reconcile import needed_stages
 
     done = committed_tasks(plan, desk.store)

@@ -11,9 +11,9 @@ import yaml
 from touge.contract.errors import SettingsError
 
 if TYPE_CHECKING:
-    from controller.manifests import Object
+    from controller.manifests.job import Object
+    from controller.manifests.templates import Template
     from controller.state import Task
-    from controller.templates import Template
     from touge.contract.plan import Plan
 
 #: In place of the run record's uid, which the API server gives.
@@ -32,7 +32,7 @@ def rendered(plan: Plan, done: frozenset[Task], templates: Mapping[str, Template
     Raises:
         SettingsError: With the problems of every stage.
     """
-    from controller.manifests import Attempt, Owner, render
+    from controller.manifests.job import Attempt, Owner, render
     from controller.reconcile import needed_stages
 
     objects: list[Object] = []

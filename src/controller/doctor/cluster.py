@@ -10,9 +10,10 @@ from typing import Any
 
 from controller.doctor.finding import Finding
 from controller.doctor.rights import rights
-from controller.gpu_memory import METHOD_GB
-from controller.placement import Placement
-from controller.podspec import stage_of
+from controller.manifests.podspec import stage_of
+from controller.manifests.templates import Template, read_templates, template_label, template_name
+from controller.placement.affinity import Placement
+from controller.placement.gpu_memory import METHOD_GB
 from controller.runners.kubernetes.attendance import ready_controller
 from controller.runners.kubernetes.client import NODES, Cluster, Object, Resource
 from controller.runners.kubernetes.connection import Refused, Request, Unanswered, connect
@@ -20,7 +21,6 @@ from controller.runners.kubernetes.fitting import gigabytes
 from controller.runners.kubernetes.records import ConfigMapRecords
 from controller.runners.kubernetes.refusals import NotAllowed
 from controller.settings import Settings
-from controller.templates import Template, read_templates, template_label, template_name
 from touge.contract.errors import ObjectNotFound, TougeError
 from touge.contract.plan import STAGE_NAMES
 from touge.storage.sources import code_digests

@@ -8,7 +8,7 @@ import pytest
 from run_builders import CODES
 
 from controller.cli.schema import schema_text
-from controller.gpu_memory import needed_gb
+from controller.placement.gpu_memory import needed_gb
 from controller.plan import make_plan
 from controller.resolve import located, resolve
 from touge.contract.recipe import load_recipe

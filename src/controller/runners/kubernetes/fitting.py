@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.hardware import GB, TABLE, CardLabel, MemoryLabel
-from controller.placement import Need, Placement
+from controller.placement.affinity import Need, Placement
+from controller.placement.hardware import GB, TABLE, CardLabel, MemoryLabel
 
 Object = dict[str, Any]
 

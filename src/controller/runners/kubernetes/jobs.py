@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.manifests import ATTEMPT, SHARD, STAGE_LABEL
+from controller.manifests.job import ATTEMPT, SHARD, STAGE_LABEL
 from controller.runners.kubernetes import pods as of_pod
 from controller.runners.kubernetes.pods import Object, condition, microseconds
 from controller.state import Execution, Reason, State, Task

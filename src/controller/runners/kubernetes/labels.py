@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.manifests import RUN
+from controller.manifests.job import RUN
 
 #: Every object of a run, the record included, names the run.
 OF_RUNS = RUN

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from controller.manifests import SHARD, STAGE_LABEL
-from controller.podspec import STAGE
+from controller.manifests.job import SHARD, STAGE_LABEL
+from controller.manifests.podspec import STAGE
 from controller.runners.kubernetes import labels
 from controller.runners.kubernetes.client import PODS, Cluster, Object
 from controller.runners.kubernetes.pods import INDEX, begun, over

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.manifests import SHARD, STAGE_LABEL
+from controller.manifests.job import SHARD, STAGE_LABEL
 from controller.runners.kubernetes.jobs import Attempt, Seen, executions_of
 from controller.runners.kubernetes.pods import Object, Sighting, condition, execution_of, index_of
 from controller.state import Execution, Task

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from controller.manifests import ATTEMPT
+from controller.manifests.job import ATTEMPT
+from controller.manifests.podspec import STAGE
 from controller.memory import NODE_LOST
-from controller.podspec import STAGE
 from controller.retries import OOM_KILLED
 from controller.state import Execution, Reason, State, Task
 from touge.contract.exit_codes import ExitCode, rule_for

@@ -15,13 +15,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from controller.manifests import PLAN_KEY, RUN, Owner
+from controller.manifests.job import PLAN_KEY, RUN, Owner
+from controller.manifests.templates import TEMPLATE_LABEL, Template, read_templates, template_label, template_name
 from controller.records import RunRecord, RunSummary
 from controller.runners.kubernetes import labels
 from controller.runners.kubernetes.client import CONFIG_MAPS, CRON_JOBS, Cluster, Object
 from controller.runners.kubernetes.compact import packed, unpacked
 from controller.state import RunSpec, State
-from controller.templates import TEMPLATE_LABEL, Template, read_templates, template_label, template_name
 from touge.contract.errors import AlreadyExists, Conflict, ObjectNotFound, RecipeError, SettingsError
 from touge.contract.plan import Plan
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controller.manifests import Object
+from controller.manifests.job import Object
 from controller.runners.kubernetes.client import KINDS, Cluster
 from controller.runners.kubernetes.refusals import NotAllowed, QuotaExceeded
 from touge.contract.errors import AlreadyExists, InfrastructureError, TougeError

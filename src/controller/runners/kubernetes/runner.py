@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from controller.manifests import ATTEMPT, RUN, SHARD, STAGE_LABEL, Attempt, Owner, render
-from controller.placement import need_of
-from controller.podspec import STAGE
+from controller.manifests.job import ATTEMPT, RUN, SHARD, STAGE_LABEL, Attempt, Owner, render
+from controller.manifests.podspec import STAGE
+from controller.manifests.templates import Template, read_templates, template_name
+from controller.placement.affinity import need_of
 from controller.runners.kubernetes import labels
 from controller.runners.kubernetes.client import JOBS, KINDS, NODES, PODS, Cluster, Object, Propagation
 from controller.runners.kubernetes.fitting import Wanted, fitting, unmet
@@ -27,7 +28,6 @@ from controller.runners.kubernetes.refusals import NotAllowed, QuotaExceeded, Re
 from controller.runners.kubernetes.surroundings import events_about, workloads_of
 from controller.runners.port import StartRequest
 from controller.state import Execution, Reason, State, Task
-from controller.templates import Template, read_templates, template_name
 from touge.contract.errors import AlreadyExists, InfrastructureError, SettingsError, TougeError
 from touge.contract.plan import Plan, Stage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pod_builders import node
 
-from controller.placement import Need, Placement, node_affinity
+from controller.placement.affinity import Need, Placement, node_affinity
 from controller.runners.kubernetes.fitting import Wanted, fitting, gigabytes, unmet
 
 ANY = Placement()

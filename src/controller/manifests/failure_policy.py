@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from controller.podspec import STAGE
+from controller.manifests.podspec import STAGE
 from touge.contract.exit_codes import RULES, UNCAUGHT, Consequence, ExitCode
 
 _DISRUPTED = {"onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.hardware import TABLE
+from controller.placement.hardware import TABLE
 from touge.contract.figures import Figure, figure_of
 from touge.contract.recipe import Recipe
 

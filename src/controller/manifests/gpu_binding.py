@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from controller.claims import CLAIM
-from controller.placement import Need, Placement, node_affinity
-from controller.podspec import Spec, with_stage, without_empty
+from controller.manifests.claims import CLAIM
+from controller.manifests.podspec import Spec, with_stage, without_empty
+from controller.placement.affinity import Need, Placement, node_affinity
 
 
 def bound(pod: Mapping[str, Any], need: Need | None, placement: Placement, claim: str) -> Spec:

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from controller.gpu_memory import needed_gb
-from controller.hardware import TABLE, CardLabel, Expression, MemoryLabel
+from controller.placement.gpu_memory import needed_gb
+from controller.placement.hardware import TABLE, CardLabel, Expression, MemoryLabel
 from touge.contract.errors import SettingsError
 from touge.contract.model import Document
 from touge.contract.recipe import Recipe

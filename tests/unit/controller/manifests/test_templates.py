@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from job_templates import NAMES, cronjob, templates
 
-from controller.placement import Placement
-from controller.templates import read_templates, template_name
+from controller.manifests.templates import read_templates, template_name
+from controller.placement.affinity import Placement
 from touge.contract.errors import SettingsError
 from touge.contract.plan import STAGE_NAMES
 

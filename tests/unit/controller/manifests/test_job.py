@@ -12,9 +12,9 @@ from job_templates import NAMES, OWNER, cronjob, job, objects, pod_of, stage_of,
 from manifest_goldens import GOLDENS, RECIPES, golden_text
 from run_builders import make_recipe, plan_of
 
-from controller import failure_policy
-from controller.manifests import Attempt, render
-from controller.templates import read_templates
+from controller.manifests import failure_policy
+from controller.manifests.job import Attempt, render
+from controller.manifests.templates import read_templates
 from touge.contract.environment import StageEnvironment
 from touge.contract.errors import SettingsError
 from touge.contract.plan import STAGE_NAMES

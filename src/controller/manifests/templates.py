@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from controller.placement import Placement
-from controller.podspec import STAGE, stage_of
+from controller.manifests.podspec import STAGE, stage_of
+from controller.placement.affinity import Placement
 from touge.contract.environment import STORE
 from touge.contract.errors import SettingsError
 from touge.contract.model import problems

@@ -101,4 +101,6 @@ class Table(Document):
     driver: Driver
 
 
-TABLE = Table.model_validate(yaml.safe_load(files("controller").joinpath("placement.yaml").read_text("utf-8")))
+TABLE = Table.model_validate(
+    yaml.safe_load(files("controller.placement").joinpath("placement.yaml").read_text("utf-8"))
+)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from run_builders import make_recipe
 
-from controller.gpu_memory import METHOD_GB, needed_gb, told_memory
-from controller.hardware import TABLE
+from controller.placement.gpu_memory import METHOD_GB, needed_gb, told_memory
+from controller.placement.hardware import TABLE
 from touge.contract.figures import ROWS, Figure, figure_of, table, written
 from touge.contract.recipe import load_recipe
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUN = {"gpu": "H100 80GB", "date": "2026-11-27", "command": "python benchmarks/training.py"}
 

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller import failure_policy
-from controller.claims import claim_spec
-from controller.gpu_binding import bound
-from controller.hardware import TABLE
-from controller.placement import Need, need_of
-from controller.podspec import PLAN_FILE, equipped, without_empty
+from controller.manifests import failure_policy
+from controller.manifests.claims import claim_spec
+from controller.manifests.gpu_binding import bound
+from controller.manifests.podspec import PLAN_FILE, equipped, without_empty
+from controller.manifests.templates import Template, template_name, untracked
+from controller.placement.affinity import Need, need_of
+from controller.placement.hardware import TABLE
 from controller.runners.supervise import GRACE_S
-from controller.templates import Template, template_name, untracked
 from touge.contract import environment
 from touge.contract.errors import SettingsError
 from touge.contract.plan import Plan, Stage, StageName

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller import failure_policy
+from controller.manifests import failure_policy
 from touge.contract.exit_codes import RULES, UNCAUGHT, Consequence
 
 POLICIES = {f.__name__: f() for f in (failure_policy.single_pod, failure_policy.shards, failure_policy.several_nodes)}

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.hardware import GB, GIB
-from controller.placement import DynamicAllocation, Need, Placement, memory_range
+from controller.placement.affinity import DynamicAllocation, Need, Placement, memory_range
+from controller.placement.hardware import GB, GIB
 
 #: The claim's name in a pod, and the request's in the claim.
 CLAIM = "gpu"

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from run_builders import make_recipe
 from scheduling import PREFERRED, matches, provisions, score, terms
 
-from controller.gpu_memory import METHOD_GB
-from controller.hardware import GB, GIB, TABLE
-from controller.placement import Family, Need, Placement, need_of, node_affinity
+from controller.placement.affinity import Family, Need, Placement, need_of, node_affinity
+from controller.placement.gpu_memory import METHOD_GB
+from controller.placement.hardware import GB, GIB, TABLE
 from touge.contract.errors import SettingsError
 from touge.contract.model import problems
 

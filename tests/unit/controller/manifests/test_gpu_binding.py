@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from job_templates import templates
 from scheduling import matches
 
-from controller.claims import claim_spec
-from controller.gpu_binding import bound
-from controller.placement import Need, Placement
+from controller.manifests.claims import claim_spec
+from controller.manifests.gpu_binding import bound
+from controller.placement.affinity import Need, Placement
 from touge.contract.errors import SettingsError
 
 POD = templates()["train-lora"].pod["spec"]
