@@ -3,84 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 
-import binaries
 import pytest
+from clerk import Clerk
 from eventually import eventually
-from helm import CHART
-from laptop import FILES
 from operator_pages import page
 
 pytestmark = pytest.mark.slow
 
-VALUES = {
-    "storage": {"embedded": {"enabled": True}},
-    "rbac": {
-        "readNodes": True,
-        "subjects": {
-            "submitter": [{"kind": "User", "name": "sue"}],
-            "runner": [{"kind": "User", "name": "ron"}],
-        },
-    },
-}
-
-
-class Person:
-    """Somebody with a kubeconfig, a recipe and a command line."""
-
-    def __init__(self, plane, namespace, folder, user, **more) -> None:
-        for name, text in FILES.items():
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_text(text)
-        own = {name: value for name, value in os.environ.items() if not name.startswith("TOUGE_")}
-        self.folder = folder
-        self.environ = own | more | {
-            "KUBECONFIG": str(plane.kubeconfig_of(user)),
-            "TOUGE_RUNNER": "kubernetes",
-            "TOUGE_NAMESPACE": namespace,
-            "TOUGE_HOME": str(folder / "home"),
-        }  # fmt: skip
-
-    def begin(self, *words):
-        command = [sys.executable, "-m", "controller", *words]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=self.folder, env=self.environ, **pipes)
-
-    def run(self, *words):
-        process = self.begin(*words)
-        said, beside = process.communicate(timeout=120)
-        return process.returncode, said, beside
-
-    def findings(self):
-        code, said, _ = self.run("doctor", "-o", "json")
-        return code, {finding["name"]: finding for finding in json.loads(said)}
-
-
-@pytest.fixture(scope="module")
-def install(plane):
-    """Return a namespace that the chart is installed in; its pods find no node."""
-    if binaries.missing("helm"):
-        pytest.skip(f"no helm in {binaries.folder()}; {binaries.HOW}")
-    namespace = plane.restricted_namespace()
-    helm = str(binaries.folder() / "helm")
-    words = ("install", "touge", str(CHART), "--namespace", namespace, "--values", "-")
-    done = plane.run(helm, *words, given=VALUES)
-    assert done.returncode == 0, done.stderr
-    return namespace
-
 
 @pytest.fixture
 def submitter(plane, install, tmp_path):
-    return Person(plane, install, tmp_path, "sue")
+    return Clerk(plane, install, tmp_path, "sue")
 
 
 @pytest.fixture
 def runner(plane, install, tmp_path):
-    return Person(plane, install, tmp_path, "ron", TOUGE_STORE=f"file://{tmp_path}/store")
+    return Clerk(plane, install, tmp_path, "ron", TOUGE_STORE=f"file://{tmp_path}/store")
 
 
 def test_doctor_finds_nothing_wrong_with_the_rights_of_a_runner(runner):
@@ -98,7 +38,7 @@ def test_doctor_tells_a_submitter_what_only_a_runner_may(submitter):
 
 
 def test_whoever_has_no_role_is_told_which_to_ask_for(plane, install, tmp_path):
-    code, _, said = Person(plane, install, tmp_path, "stranger").run("list")
+    code, _, said = Clerk(plane, install, tmp_path, "stranger").run("list")
 
     assert code == 10
     assert "rbac.subjects.submitter" in said

@@ -137,7 +137,7 @@ def test_templates_are_those_of_the_submit_whatever_the_chart_becomes(records, h
 def test_a_run_whose_template_is_missing_is_not_recorded(records, hands):
     hands.kubectl("delete", "cronjob", "touge-train-lora")
 
-    with pytest.raises(SettingsError, match="no Job template train-lora; it has curate, evaluate"):
+    with pytest.raises(SettingsError, match="no Job template train-lora there; it has curate, evaluate"):
         records.create(spec_of())
     assert records.list() == []
 

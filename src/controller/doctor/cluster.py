@@ -11,7 +11,7 @@ from typing import Any
 from controller.doctor.finding import Finding
 from controller.doctor.rights import rights
 from controller.manifests.podspec import stage_of
-from controller.manifests.templates import Template, read_templates, template_label, template_name
+from controller.manifests.templates import Template, read_templates, template_name
 from controller.placement.affinity import Placement
 from controller.placement.gpu_memory import METHOD_GB
 from controller.runners.kubernetes.attendance import ready_controller
@@ -27,7 +27,7 @@ from touge.storage.sources import code_digests
 
 _SKEW_S = 60
 _KUEUE, _QUEUE = "kueue.x-k8s.io", "kueue.x-k8s.io/queue-name"
-_CHART, _CODE = "helm.sh/chart", "touge/code-digest"
+_CHART = "helm.sh/chart"
 _REINSTALL = "install the chart of this version, or use the command line of the chart's"
 _EXPECTED = frozenset(template_name(stage, method) for stage in STAGE_NAMES for method in METHOD_GB)
 
@@ -91,14 +91,14 @@ def images(found: Sequence[Object], templates: Mapping[str, Template]) -> Findin
     return Finding("images", ok=True, found=f"{len(wanted) - len(missing)} of {len(wanted)} on some node", hint=hint)
 
 
-def code(documents: Iterable[Object], digests: Mapping[str, str]) -> Finding:
+def code(templates: Mapping[str, Template], digests: Mapping[str, str]) -> Finding:
     """Return whether the images' code is the code that plans are made for here.
 
     Args:
-        documents: The chart's CronJobs.
+        templates: The chart's, by name.
         digests: This installation's code digest, by stage.
     """
-    told = {template_label(item): (item["metadata"].get("annotations") or {}).get(_CODE) for item in documents}
+    told = {name: template.code for name, template in templates.items()}
     other = sorted(name for name, digest in told.items() if digest and digest != digests[name.partition("-")[0]])
     silent = sorted(name for name, digest in told.items() if not digest)
     found = f"other than here in {', '.join(other)}" if other else "as here" if not silent else "not told by the chart"
@@ -134,7 +134,7 @@ def _templates(namespace: Cluster, release: str | None) -> list[Finding]:
     first = Finding("Job templates", not missing, found, advice)
     if not templates:
         return [first]
-    return [first, _chart(documents), code(documents, code_digests()), *_queues(namespace, templates),
+    return [first, _chart(documents), code(templates, code_digests()), *_queues(namespace, templates),
             *_nodes(namespace, templates)]  # fmt: skip
 
 

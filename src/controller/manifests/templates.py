@@ -18,10 +18,11 @@ from controller.placement.affinity import Placement
 from touge.contract.environment import STORE
 from touge.contract.errors import SettingsError
 from touge.contract.model import problems
-from touge.contract.plan import StageName
+from touge.contract.plan import Plan, StageName
 
 TEMPLATE_LABEL = "touge/template"
 PLACEMENT = "touge/placement"
+CODE = "touge/code-digest"
 
 #: Labels and annotations by which Helm and Argo CD know what is theirs; a copy that kept them would be pruned.
 _TRACKING = frozenset({"app.kubernetes.io/managed-by", "app.kubernetes.io/instance", "helm.sh/chart"})
@@ -38,6 +39,7 @@ class Template:
         labels: Of the Job, without anybody's tracking labels; `annotations` alike.
         pod: The pod template.
         placement: What the platform says about its GPU nodes.
+        code: Digest of the code in its image; empty where the platform does not tell.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Template:
     annotations: Mapping[str, str]
     pod: Mapping[str, Any]
     placement: Placement
+    code: str = ""
 
 
 def template_name(stage: StageName, method: str) -> str:
@@ -74,6 +77,24 @@ def read_templates(documents: Iterable[Mapping[str, Any]]) -> dict[str, Template
         lines = "\n".join(f"  - {line}" for line in wrong)
         raise SettingsError(f"Job templates that cannot be used; install the chart of this version again\n{lines}")
     return found
+
+
+def templates_for(plan: Plan, known: Mapping[str, Template]) -> dict[str, Template]:
+    """Return the templates of a plan's stages, by name.
+
+    Raises:
+        SettingsError: With every one that is missing, or whose image tells other code than the plan was made for.
+    """
+    wanted = {template_name(stage.name, plan.recipe.train.method): stage.code for stage in plan.stages}
+    if missing := sorted(wanted.keys() - known.keys()):
+        there = ", ".join(sorted(known)) or "none"
+        raise SettingsError(f"no Job template {', '.join(missing)} there; it has {there}. Install the chart there")
+    if other := sorted(name for name, code in wanted.items() if known[name].code not in {"", code}):
+        raise SettingsError(
+            f"the images of {', '.join(other)} hold other code than this plan was made for, and would refuse it. "
+            "Submit with the version of touge that is installed there, or have the chart of this version installed"
+        )
+    return {name: known[name] for name in wanted}
 
 
 def template_label(document: Mapping[str, Any]) -> str:
@@ -111,6 +132,7 @@ def _read(name: str, document: Mapping[str, Any]) -> Template:
         annotations=annotations,
         pod=pod,
         placement=placement,
+        code=(document["metadata"].get("annotations") or {}).get(CODE, ""),
     )
 
 

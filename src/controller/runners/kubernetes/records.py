@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from controller.manifests.job import PLAN_KEY, RUN, Owner
-from controller.manifests.templates import TEMPLATE_LABEL, Template, read_templates, template_label, template_name
+from controller.manifests.templates import TEMPLATE_LABEL, Template, read_templates, template_label, templates_for
 from controller.records import RunRecord, RunSummary
 from controller.runners.kubernetes import labels
 from controller.runners.kubernetes.client import CONFIG_MAPS, CRON_JOBS, Cluster, Object
@@ -123,18 +123,15 @@ class ConfigMapRecords:
         return [_lean(item) for item in found]
 
     def _templates_for(self, plan: Plan) -> builtins.list[Object]:
-        """Return the templates of a plan's stages; raises SettingsError with every one that is missing."""
+        """Return the templates of a plan's stages; raises SettingsError where they cannot make its Jobs."""
         found = self.templates()
-        known = read_templates(found)
-        needed = {template_name(stage.name, plan.recipe.train.method) for stage in plan.stages}
-        if missing := sorted(needed - known.keys()):
+        try:
+            chosen = templates_for(plan, read_templates(found))
+        except SettingsError as error:
             of = f" of release {self.release}" if self.release else ""
-            raise SettingsError(
-                f"namespace {self.cluster.namespace} has no Job template {', '.join(missing)}{of}; "
-                f"it has {', '.join(sorted(known)) or 'none'}. "
-                "Install the chart there, or give its namespace (TOUGE_NAMESPACE)"
-            )
-        return [item for item in found if template_label(item) in needed]
+            where = f"namespace {self.cluster.namespace}{of}"
+            raise SettingsError(f"{where}: {error}, or give another namespace (TOUGE_NAMESPACE)") from None
+        return [item for item in found if template_label(item) in chosen]
 
     def _config_map(self, run: str) -> Object:
         try:

@@ -11,6 +11,7 @@ from object_api import chart_installed
 
 from controller.cli.app import main
 from controller.doctor.cluster import code, images, nodes, skew
+from controller.manifests.templates import read_templates
 from touge.storage.sources import code_digests
 
 PODS = "/api/v1/namespaces/roads/pods"
@@ -188,9 +189,10 @@ def test_images_of_other_code_are_told_before_a_stage_refuses_the_plan():
         return document
 
     digests = code_digests()
-    same = code([annotated("train-lora", digests["train"])], digests)
-    other = code([annotated("train-lora", digests["train"]), annotated("evaluate", "0" * 64)], digests)
-    silent = code([cronjob("evaluate")], digests)
+    train = annotated("train-lora", digests["train"])
+    same = code(read_templates([train]), digests)
+    other = code(read_templates([train, annotated("evaluate", "0" * 64)]), digests)
+    silent = code(read_templates([cronjob("evaluate")]), digests)
 
     assert (same.ok, same.hint) == (True, "")
     assert (other.ok, other.found) == (False, "other than here in evaluate")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from job_templates import NAMES, cronjob, templates
+from run_builders import plan_of
 
-from controller.manifests.templates import read_templates, template_name
+from controller.manifests.templates import read_templates, template_name, templates_for
 from controller.placement.affinity import Placement
 from touge.contract.errors import SettingsError
 from touge.contract.plan import STAGE_NAMES
@@ -90,3 +93,17 @@ def test_keys_that_helm_leaves_empty_are_as_if_they_were_not_there():
     pod["spec"]["containers"][0] |= {"volumeMounts": None}
 
     assert read_templates([empty]) == read_templates([cronjob("curate")])
+
+
+def test_a_plan_takes_the_templates_of_its_method():
+    assert list(templates_for(plan_of(), templates())) == ["curate", "train-lora", "evaluate"]
+
+
+def test_images_of_other_code_are_refused_all_at_once_and_those_that_tell_none_are_not():
+    plan, known = plan_of(), templates()
+    same = known | {"train-lora": replace(known["train-lora"], code=plan.stage("train").code)}
+    other = known | {name: replace(known[name], code="0" * 64) for name in ("curate", "evaluate")}
+
+    templates_for(plan, same)
+    with pytest.raises(SettingsError, match="the images of curate, evaluate hold other code"):
+        templates_for(plan, other)
