@@ -14,9 +14,12 @@ import pytest
 from checkout_pods import RUNNER, VALUES, desk_of, install_checkout
 from cluster_store import store_of
 from eventually import eventually
+from pipeline_place import PATIENCE_S
 from tiny_pipeline import recipe
 
 from touge.contract.exit_codes import ExitCode
+
+pytestmark = pytest.mark.timeout(2400)
 
 TWO = {"resources": {"gpus": 0, "nodes": 2}}
 STEPS = "train.steps=32"
@@ -34,7 +37,9 @@ def desk(plane, open_namespace, store, inputs, tmp_path_factory):
     addresses = [store.upload(inputs / name, name) for name in ("drives", "base")]
     root = addresses[0].removesuffix("/drives")
     folder = tmp_path_factory.mktemp("desk")
-    return desk_of(plane, open_namespace, RUNNER, folder, recipe(root) | TWO, **store.environ)
+    desk = desk_of(plane, open_namespace, RUNNER, folder, recipe(root) | TWO, **store.environ)
+    desk.patience_s = PATIENCE_S
+    return desk
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +80,9 @@ def test_who_is_killed_takes_the_other_along_and_both_go_on_from_the_last_checkp
 ):
     before = checkpoints(store)
     submit = desk.begin("submit", "recipe.yaml", "--wait", "--no-reuse", "--set", STEPS)
-    assert eventually(lambda: checkpoints(store) - before or submit.poll() is not None, 200)
+    assert eventually(lambda: checkpoints(store) - before or submit.poll() is not None, 300)
     os.kill(training_of_node(node), signal.SIGKILL)
-    out, err = submit.communicate(timeout=250)
+    out, err = submit.communicate(timeout=PATIENCE_S)
     run = desk.status()["run"]
 
     assert submit.returncode == ExitCode.GATE_FAILED, out + err
