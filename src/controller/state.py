@@ -90,6 +90,7 @@ class Execution(Document):
     log_tail: tuple[str, ...] = ()
     started_us: int | None = None
     ended_us: int | None = None
+    nodes: tuple[str, ...] = Field((), description="where it is or was at work, in a cluster")
     checkpoint: int = Field(0, description="step of its newest complete checkpoint; 0 without one")
     since_us: int | None = Field(None, description="since when it waits for what its message says")
     placeholder: bool = Field(

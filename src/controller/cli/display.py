@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from controller.cli.placed import placed
 from controller.cli.progress import StageProgress, duration, read_progress_of
 from controller.state import StageStatus, State
 
@@ -69,7 +70,7 @@ class Lines:
             known = progress.get(stage.name)
             key = f"{stage.state} {stage.reason} {stage.attempts} {int((known.share if known else 0) / _STEP)}"
             if self._said.get(stage.name, str(State.QUEUED)) != key and known:
-                self.note(_line(stage, known))
+                self.note(_line(stage, known, placed(record.status, stage.name)))
             self._said[stage.name] = key
 
     def note(self, text: str) -> None:
@@ -92,7 +93,7 @@ class Bars:
         progress = read_progress_of(record.spec.plan, record.status, self.desk.store)
         for stage in record.status.stages:
             known = progress.get(stage.name)
-            fields = {"state": str(stage.state), "words": _words(stage, known)}
+            fields = {"state": str(stage.state), "words": _words(stage, known, placed(record.status, stage.name))}
             if stage.name not in self._ids:
                 self._ids[stage.name] = self.bars.add_task(stage.name, total=1.0, start=False, **fields)
             self._time(stage)
@@ -110,17 +111,18 @@ class Bars:
             self.bars.start_task(self._ids[stage.name])
 
 
-def _line(stage: StageStatus, known: StageProgress) -> str:
+def _line(stage: StageStatus, known: StageProgress, where: str) -> str:
     share = f"{100 * known.share:.0f} %" if not stage.state.terminal else ""
     took = ""
     if stage.state.terminal and stage.started_us and stage.ended_us:
         took = f"in {duration((stage.ended_us - stage.started_us) / 1e6)}"
-    words = (f"{stage.name:12}", f"{stage.state:9}", share, took, _words(stage, known))
+    words = (f"{stage.name:12}", f"{stage.state:9}", share, took, _words(stage, known, where))
     return " ".join(word for word in words if word).rstrip()
 
 
-def _words(stage: StageStatus, known: StageProgress | None) -> str:
+def _words(stage: StageStatus, known: StageProgress | None, where: str) -> str:
     said = known.text if known else ""
     retry = f"attempt {stage.attempts}" if stage.attempts > 1 else ""
     reason = stage.reason if stage.reason != "Completed" else ""
-    return ", ".join(word for word in (said, reason, retry, stage.message) if word)
+    place = f"on {where}" if where and not stage.state.terminal else ""
+    return ", ".join(word for word in (said, place, reason, retry, stage.message) if word)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
+from controller.cli.placed import placed
 from controller.cli.verb import RunVerb, Tools, table
 
 if TYPE_CHECKING:
@@ -29,19 +30,26 @@ class Status(RunVerb):
         record = find_run(desk.records, self.name)
         status = look(desk, record)
         progress = read_progress_of(record.spec.plan, status, desk.store)
-        text = _text(record.run, status, {name: shown.text for name, shown in progress.items()})
+        text = status_text(record.run, status, {name: shown.text for name, shown in progress.items()})
         alone = not status.state.terminal and not place.attendance.attended(record.run)
         hint = f"\n\nnobody works on it; `watch {record.run}` or submitting again goes on" if alone else ""
         self.say(text + hint, {"run": record.run, "attended": not alone, **status.model_dump(mode="json")})
         return 0
 
 
-def _text(run: str, status: RunStatus, progress: dict[str, str]) -> str:
+def status_text(run: str, status: RunStatus, progress: dict[str, str]) -> str:
+    """Return a run's status as people read it; `progress` is what each stage tells of its own."""
     from controller.cli.outcome import cause_lines, state_line
 
-    rows = [["stage", "state", "reason", "done", "attempts", "progress"]]
+    where = {stage.name: [placed(status, stage.name)] for stage in status.stages}
+    column = ["node"] if any(node for (node,) in where.values()) else []
+    rows = [["stage", "state", "reason", "done", "attempts", *column, "progress"]]
     rows += [
-        [s.name, str(s.state), s.reason, f"{s.done}/{s.shards}", str(s.attempts), progress.get(s.name) or s.message]
+        [
+            *(s.name, str(s.state), s.reason, f"{s.done}/{s.shards}", str(s.attempts)),
+            *(where[s.name] if column else ()),
+            progress.get(s.name) or s.message,
+        ]
         for s in status.stages
     ]
     cause = ["", *cause_lines(status.cause)] if status.cause else []

@@ -6,7 +6,7 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,6 +56,7 @@ def execution_of(seen: Sighting) -> Execution:
         "attempt": int(pod["metadata"]["labels"][ATTEMPT]),
         "uid": pod["metadata"]["uid"],
         "started_us": _started(pod),
+        "nodes": tuple(nodes_of([pod])),
     }
     if over(pod):
         return Execution(**common, **_end(pod))
@@ -98,6 +99,11 @@ def exit_code(pod: Object) -> int | None:
 def index_of(pod: Object) -> int:
     """Return the pod's completion index."""
     return int(pod["metadata"].get("labels", {}).get(INDEX, 0))
+
+
+def nodes_of(pods: Iterable[Object]) -> list[str]:
+    """Return the names of the nodes that pods were placed on, in order."""
+    return sorted({node for pod in pods if (node := pod["spec"].get("nodeName"))})
 
 
 def condition(thing: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

@@ -48,6 +48,13 @@ def test_an_execution_goes_by_the_uid_of_its_pod():
     assert not execution.placeholder
 
 
+def test_an_execution_says_on_which_node_it_is_and_was():
+    (going,) = see(train := job(), [running(train, node="n7")])
+    (over,) = see(train, [ended(train, 0, node="n8")])
+
+    assert (going.nodes, over.nodes) == (("n7",), ("n8",))
+
+
 def test_a_job_that_kueue_holds_back_says_why():
     held = job(suspend=True, labels={"kueue.x-k8s.io/queue-name": "gpus"})
     workload = {"status": {"conditions": [condition("QuotaReserved", "False", reason="Pending", message="no quota")]}}
@@ -278,9 +285,10 @@ def test_shards_that_were_stopped_with_a_failed_one_are_not_counted():
 def test_several_nodes_are_one_execution_that_goes_by_node_0():
     train = job(completions=2)
 
-    (execution,) = see(train, [running(train, "head", index=0), running(train, "other", index=1)])
+    (execution,) = see(train, [running(train, "head", index=0), running(train, "other", index=1, node="n2")])
 
     assert (execution.uid, execution.state) == ("head", State.RUNNING)
+    assert execution.nodes == ("n1", "n2")
 
 
 def test_several_nodes_run_only_when_all_do():
