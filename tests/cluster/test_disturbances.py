@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from checkout_pods import install_checkout
 from daemons import child_of
+from eventually import eventually
+from leftovers import leftovers
 from pipeline_place import PATIENCE_S, Place, measured, on_a_laptop, place_on
 from whole_run import Desk
 
@@ -122,6 +124,11 @@ def test_a_training_that_is_disturbed_ends_with_the_same_report(laptop, place, h
 
     assert submit.returncode == ExitCode.GATE_FAILED, out + err
     assert measured(place.report()) == measured(laptop)
+    assert eventually(lambda: left_by(place) == [])
+
+
+def left_by(place: Place) -> list[str]:
+    return leftovers(place.plane, place.namespace, place.store.folder)
 
 
 def test_a_controller_that_is_killed_is_replaced_by_submitting_again(laptop, place):
