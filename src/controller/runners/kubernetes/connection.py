@@ -106,6 +106,11 @@ class Connection:
             raise Refused(error.status, str(error.body or ""), _seconds(error.headers)) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unanswered(str(error)) from error
+        except AttributeError as error:
+            # Of a TLS connection that broke the client decodes the body, and there is none.
+            if not isinstance(error.__context__, ApiException):
+                raise
+            raise Unanswered(str(error.__context__.reason)) from error
         return answer
 
 
