@@ -95,7 +95,7 @@ def allowed(plane, user, namespace):
     found = set()
     for event in plane.audited():
         what = event.get("objectRef") or {}
-        mine = event["user"]["username"] == user and what.get("namespace", namespace) == namespace
+        mine = event.get("user", {}).get("username") == user and what.get("namespace", namespace) == namespace
         if mine and event.get("annotations", {}).get("authorization.k8s.io/decision") == "allow" and "resource" in what:
             found.add((event["verb"], "/".join(filter(None, (what["resource"], what.get("subresource"))))))
     return found - BEYOND

@@ -132,7 +132,7 @@ def asked_by(plane, user) -> set[tuple[str, str]]:
     found = set()
     for entry in plane.audited():
         what = entry.get("objectRef") or {}
-        if entry["user"]["username"] == user and "resource" in what:
+        if entry.get("user", {}).get("username") == user and "resource" in what:
             found.add((entry["verb"], "/".join(filter(None, (what["resource"], what.get("subresource"))))))
     return found
 
