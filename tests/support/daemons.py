@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,9 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
+
 #: The kernel kills the process when the one that started it dies, also by -9 (util-linux).
 WITH_ITS_PARENT = ("setpriv", "--pdeathsig", "KILL")
 _TOLD = 2000
+#: `nsenter` sees at once that what it started is gone, unless it was stopped.
+_SEEN_S = 10
 
 
 class Daemon:
@@ -51,8 +56,16 @@ class Daemon:
 
     def kill(self) -> None:
         """Kill it with -9, and wait until it is gone."""
-        if self.running:
-            subprocess.run(["kill", "-9", str(self.pid)], check=False)
+        if self._process is None or not self.running:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            inside = psutil.Process(self._process.pid).children() if self._entered else []
+            for process in inside or [self._process]:
+                process.kill()
+        try:
+            self._process.wait(_SEEN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
             self._process.wait()
 
     def freeze(self) -> None:
