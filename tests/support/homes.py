@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,8 @@ from binaries import folder
 
 PREFIX = "touge-cluster-"
 _OWNER = "owner.lock"
+#: A process that was killed is gone from its control group by then, also on a busy machine.
+_DYING_S = 10
 #: Where the kernel shows its control groups.
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -51,11 +54,23 @@ def control_groups(left: Path) -> list[Path]:
 
 
 def _clear(left: Path) -> None:
-    empty = CGROUPS.glob("*/k8s.io") if (left / "containerd-state").exists() else ()
-    for group in [*control_groups(left), *empty]:
-        with contextlib.suppress(OSError):  # another cluster's containers are in it
-            group.rmdir()
+    shared = CGROUPS.glob("*/k8s.io") if (left / "containerd-state").exists() else ()
+    for group in control_groups(left):
+        _remove(group, _DYING_S)
+    for group in shared:
+        _remove(group, 0)
     shutil.rmtree(left, ignore_errors=True)
+
+
+def _remove(group: Path, seconds: float) -> None:
+    """Remove a control group, unless somebody is in it; the kernel takes a while to let the dead go."""
+    end = time.monotonic() + seconds
+    while group.exists():
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        if time.monotonic() >= end:
+            return
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
