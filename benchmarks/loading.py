@@ -24,6 +24,7 @@ from torch import Tensor
 from touge.alpamayo import checkpoint
 from touge.alpamayo.config import AlpamayoConfig
 from touge.alpamayo.model import AlpamayoR1
+from touge.alpamayo.prompt import ASKING, OPENING
 from touge.alpamayo.quantisation import parameter_count
 from touge.alpamayo.shards import Spec, weight_files, write_shards
 from touge.alpamayo.tiny import TinySizes, tiny_document
@@ -61,7 +62,7 @@ def make(folder: Path, layers: int) -> dict[str, Any]:
     began = time.monotonic()
     if not (folder / checkpoint.CONFIG).is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        tokenizer = train_tiny_tokenizer(["right curve ahead"])
+        tokenizer = train_tiny_tokenizer([OPENING + ASKING] * 8)
         config = AlpamayoConfig.parse(document(tokenizer, layers))
         with torch.device("meta"):
             parameters = dict(AlpamayoR1(config).named_parameters())
@@ -85,7 +86,7 @@ def filled(spec: Spec, noise: Tensor, *, ones: bool) -> Tensor:
 
 def document(tokenizer: Any, layers: int) -> dict[str, Any]:
     """Return `config.json` of the release's shapes; the words that the tokenizer lacks have embeddings all the same."""
-    found = tiny_document(tokenizer, TinySizes(future_bins=3000, history_bins=1000, flow_steps=10))
+    found = tiny_document(tokenizer, TinySizes(future_bins=3000, history_bins=1000, flow_steps=10, pixels=576 * 320))
     backbone = found["vlm_config"]
     text, vision = backbone["text_config"], backbone["vision_config"]
     text |= {

@@ -1,9 +1,10 @@
 """Whether what saves time and memory trains as the plain model does: `python benchmarks/parity.py`.
 
-Trains a random model at full width on four fixed batches, by each method: plainly with two seeds of the flow's draws,
-whose distance is what chance makes, then as a large and as a small card choose to (`touge.alpamayo.economy`). Prints a
-JSON row for each: the loss of the four batches, with draws of their own, before and behind 50 steps. `--size tiny`
-shows on a CPU that it runs.
+Trains a random model at full width on four fixed batches, by each method and path, with several seeds of the flow's
+draws, whose spread is what chance makes: plainly; with single tricks of `touge.alpamayo.economy`; as a large and as a
+small card choose to. Prints a JSON row for each training: the loss of the four batches, with draws of their own, before
+and behind 50 steps; then one for each path: mean, spread and range over its seeds, and the mean difference from the
+plain path of the same seed with its standard error. `--size tiny` shows on a CPU that it runs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import statistics
+import time
 import traceback
 from dataclasses import replace
 from typing import Any
@@ -31,31 +34,73 @@ from touge.training.step import Totals, train_step
 from training import gradients_of
 
 _LARGE_GIB, _SMALL_GIB = 80, 24
+#: Seeds that make a spread.
+_FEWEST = 2
+#: Tricks by themselves; what is recorded needs batches of whole columns.
+_TRICKS = {
+    "plain": Economy(),
+    "plain again": Economy(),
+    "adapters": Economy(rounded_adapters=True),
+    "compile": Economy(compiler="inductor"),
+    "columns": Economy(columns=64),
+    "recompute": Economy(recompute=1),
+    "columns and graphs": Economy(columns=64, cuda_graphs=True),
+}
+_CARDS = {"large card": _LARGE_GIB, "small card": _SMALL_GIB}
 
 
 def main() -> None:
     """Print all rows."""
     arguments = _arguments()
     for method in arguments.method:
-        for path, economy, seed in (
-            ("plain", Economy(), 1),
-            ("plain, another seed", Economy(), 2),
-            ("large card", _chosen(method, _LARGE_GIB), 1),
-            ("small card", _chosen(method, _SMALL_GIB), 1),
-        ):
-            row = {"method": method, "path": path, "steps": arguments.steps, "layers": arguments.layers}
-            try:
-                row |= _trained(arguments, method, economy, seed)
-            except Exception as error:  # noqa: BLE001 - a failure is a row too
-                traceback.print_exc()
-                row["error"] = f"{type(error).__name__}: {str(error)[:300]}"
-            print(json.dumps(row), flush=True)
-            gc.collect()
+        ends: dict[str, dict[int, float]] = {}
+        for path in arguments.path:
+            ends[path] = {}
+            for seed in range(1, arguments.seeds + 1):
+                row = {"method": method, "path": path, "seed": seed} | _row(arguments, method, path, seed)
+                print(json.dumps(row), flush=True)
+                if "after" in row:
+                    ends[path][seed] = row["after"]
+        for path, found in ends.items():
+            print(json.dumps({"method": method, "path": path} | spread(found, ends.get("plain", {}))), flush=True)
+
+
+def _row(arguments: argparse.Namespace, method: str, path: str, seed: int) -> dict[str, Any]:
+    began = time.perf_counter()
+    try:
+        row = _trained(arguments, method, _economy(method, path), seed)
+    except Exception as error:  # noqa: BLE001 - a failure is a row too
+        traceback.print_exc()
+        row = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+    gc.collect()
+    return row | {"took_s": round(time.perf_counter() - began, 1)}
+
+
+def spread(ends: dict[int, float], plain: dict[int, float]) -> dict[str, Any]:
+    """Return what the losses of one path are like, by seed, and how they differ from the plain path's."""
+    if len(ends) < _FEWEST:
+        return {"seeds": len(ends)}
+    given = list(ends.values())
+    pairs = [ends[seed] - plain[seed] for seed in ends.keys() & plain.keys()]
+    apart = {}
+    if len(pairs) >= _FEWEST:
+        error = statistics.stdev(pairs) / math.sqrt(len(pairs))
+        apart = {"from_plain": round(statistics.mean(pairs), 4), "standard_error": round(error, 4)}
+    return {
+        "seeds": len(ends),
+        "mean": round(statistics.mean(given), 4),
+        "deviation": round(statistics.stdev(given), 4),
+        "range": [min(given), max(given)],
+    } | apart
+
+
+def _economy(method: str, path: str) -> Economy:
+    economy = _TRICKS[path] if path in _TRICKS else _chosen(method, _CARDS[path])
+    return economy if torch.cuda.is_available() else replace(economy, cuda_graphs=False, compiler="")
 
 
 def _chosen(method: str, memory_gib: float) -> Economy:
-    economy = chosen(Economies(), method, Machine(memory_gib, has_compiler()))
-    return economy if torch.cuda.is_available() else replace(economy, cuda_graphs=False, compiler="")
+    return chosen(Economies(), method, Machine(memory_gib, has_compiler()))
 
 
 def _trained(arguments: argparse.Namespace, method: str, economy: Economy, seed: int) -> dict[str, Any]:
@@ -93,6 +138,8 @@ def _loss(model: AlpamayoR1, given: list[Batch]) -> float:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", nargs="*", default=["lora", "qlora", "full"])
+    parser.add_argument("--path", nargs="*", choices=[*_TRICKS, *_CARDS], default=["plain", *_CARDS])
+    parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=1e-4)

@@ -13,8 +13,8 @@ from touge.contract.recipe import Economies
 
 T = TypeVar("T")
 
-#: A card with less cannot hold the bfloat16 model of 20.7 GiB and the activations of four cameras.
-_SMALL_CARD_GIB = 40
+#: LoRA with four cameras, eight draws and words of many lengths was seen to use 44.6 GiB, the driver included.
+_SMALL_CARD_GIB = 46
 #: Where steps of four cameras were recorded within 22.5 and 11 GiB of torch's allocator; CUDA takes 0.7 GiB besides.
 _RECORDING_GIB = {"lora": 23, "qlora": 11.5}
 #: Few lengths to compile for, and little padding.
@@ -34,6 +34,7 @@ class Economy:
         words_on_host: The embedding table stays in the host's memory (1.2 GiB at full size); it must be frozen.
         vision_on_host: The vision tower stays there between passes (1.1 GiB at full size); it must be frozen.
         cuda_graphs: The passes of a training step are recorded and replayed; words and vision tower must be frozen.
+        within: What is compiled is each layer's inside, behind what gathers its weights where processes split them.
     """
 
     compiler: str = ""
@@ -43,6 +44,7 @@ class Economy:
     words_on_host: bool = False
     vision_on_host: bool = False
     cuda_graphs: bool = False
+    within: bool = False
 
     @property
     def places(self) -> Economy:
@@ -84,7 +86,8 @@ def chosen(
         method: Of the training.
         machine: That it runs on.
         vision_frozen: Whether nothing of the vision tower is trained, adapters included.
-        split: Whether processes split the weights: then nothing is compiled or recorded, and nothing lies apart.
+        split: Whether processes split the weights: then nothing is recorded, and nothing compiled or laid apart unless
+            wished.
         dropout: Whether adapters drop inputs: computed again by a recording, they would drop others.
     """
     gpu, full = machine.memory_gib is not None, method == "full"
@@ -102,6 +105,7 @@ def chosen(
         words_on_host=on_host,
         vision_on_host=on_host and vision_frozen,
         cuda_graphs=can_record and _wished(wishes.cuda_graphs, has_room),
+        within=compiled and split,
     )
 
 

@@ -152,7 +152,10 @@ class AlpamayoR1(nn.Module):
             self._guest = Guest(visual)
         if economy.rounded_adapters:
             multiply_in_activations_type(self)
-        if economy.compiler:
+        if economy.compiler and economy.within:
+            for layer in (*visual.blocks, *text.layers, *self.expert.layers):
+                layer.forward = torch.compile(layer.forward, backend=economy.compiler)
+        elif economy.compiler:
             for layer in visual.blocks:
                 layer.compile(backend=economy.compiler)
         self.economy = economy

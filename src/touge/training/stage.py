@@ -24,7 +24,7 @@ from touge.alpamayo import checkpoint, lora
 from touge.alpamayo.batches import Encoder
 from touge.alpamayo.config import AlpamayoConfig
 from touge.alpamayo.economy import Economy, chosen
-from touge.alpamayo.machine import machine_of
+from touge.alpamayo.machine import machine_of, memory_of
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.prompt import prompt_hash
 from touge.alpamayo.quantisation import parameter_count
@@ -33,7 +33,7 @@ from touge.contract.artifacts import StageRef
 from touge.contract.errors import CheckpointError, DataError, Interrupted, SettingsError
 from touge.contract.model import problems
 from touge.contract.progress import Progress
-from touge.contract.recipe import Train
+from touge.contract.recipe import Economies, Train
 from touge.stage import StageContext
 from touge.storage.execution import Artifact, newest_checkpoint
 from touge.storage.models import model_folder
@@ -70,14 +70,17 @@ def run(context: StageContext) -> dict[str, Any]:
     settings = _settings(context)
     cameras = len(context.plan.recipe.curate.cameras)
     with explained(settings, cameras), closing(Ranks()) as ranks:
-        return _Training(context, _fitted(context, settings, ranks), ranks).run()
+        fitted = _fitted(context, settings, ranks)
+        economy = _economy(context, fitted, ranks)
+        with explained(_as_run(fitted, economy), cameras):
+            return _Training(context, fitted, ranks, economy).run()
 
 
 class _Training:
     """One execution of the stage, on one rank."""
 
-    def __init__(self, context: StageContext, settings: Train, ranks: Ranks) -> None:
-        self.context, self.settings, self.ranks = context, settings, ranks
+    def __init__(self, context: StageContext, settings: Train, ranks: Ranks, economy: Economy) -> None:
+        self.context, self.settings, self.ranks, self.economy = context, settings, ranks, economy
         self.scratch = context.scratch / f"rank-{ranks.index}"
         self.words: dict[str, str] = {}
         self.quantisation: dict[str, Any] = {}
@@ -86,7 +89,6 @@ class _Training:
         """Train from wherever an earlier execution left off, and write the artifact's files."""
         base = model_folder(self.context.plan.base, self.context.scratch)
         model, tokenizer = self._load_base(base)
-        economy = self._economise(model)
         inputs = self._inputs(model, tokenizer)
         order = Order(tuple(row.weight for row in inputs.samples.rows), self.settings.seed)
         pin = self.ranks.device.type == "cuda"
@@ -98,12 +100,12 @@ class _Training:
         step = resumed.step if resumed else 0
         self._guard(model.train(), trained, feed, step)
         feed = self._with_features(feed, model, step)
-        gradients = self._gradients(model, trained, economy)
+        gradients = self._gradients(model, trained)
         state = State.begin({name: model.get_parameter(name) for name in trained}, self.settings)
         if resumed and step:
             restore_state(state, resumed.folder, step)
         self._log_start(model, state, inputs)
-        model.economise(economy)
+        model.economise(self.economy)
         patience, saved_in = patience_s(granted_s(os.environ)), resumed.seconds if resumed else None
         Loop(model, gradients, state, self.settings, self.ranks, self._outside(), patience, saved_in).run(feed)
         return self._finish(model, tokenizer, state, inputs)
@@ -113,29 +115,17 @@ class _Training:
         backbone = model_folder(plan.backbone, shared, weights=False) if plan.backbone else None
         dtype = _dtype(AlpamayoConfig.read(folder, backbone=backbone).dtype, self.settings, self.ranks.device)
         four_bit = self.settings.method == "qlora"
-        return checkpoint.load(folder, backbone=backbone, dtype=dtype, device=self.ranks.device, four_bit=four_bit)
-
-    def _economise(self, model: AlpamayoR1) -> Economy:
-        """Choose how the model runs, and put its weights where they live; the rest waits for the adapters."""
-        wishes, machine = self.context.plan.recipe.train.economy, machine_of(self.ranks.device)
-        economy = chosen(
-            wishes,
-            self.settings.method,
-            machine,
-            vision_frozen=vision_is_frozen(self.settings),
-            split=self.ranks.count > 1 and is_sharded(self.settings),
-            dropout=self.settings.lora.dropout > 0,
+        model, tokenizer = checkpoint.load(
+            folder, backbone=backbone, dtype=dtype, device=self.ranks.device, four_bit=four_bit
         )
-        if machine.memory_gib and not machine.compiler:
-            self.context.log.warning("no C compiler (CC, gcc or clang): layers are not compiled")
-        self.context.log.info("economy", gpu_gib=machine.memory_gib, **asdict(economy))
         model.requires_grad_(requires_grad=self.settings.method == "full")
-        model.economise(economy.places)
-        return economy
+        model.economise(self.economy.places)  # the rest waits for the adapters
+        self.context.log.info("base loaded", **memory_of(self.ranks.device))
+        return model, tokenizer
 
-    def _gradients(self, model: AlpamayoR1, trained: Iterable[str], economy: Economy) -> Gradients:
+    def _gradients(self, model: AlpamayoR1, trained: Iterable[str]) -> Gradients:
         """Choose how gradients come about; where weights are split, the model's parameters are others afterwards."""
-        wrapped = None if economy.cuda_graphs else self.ranks.wrap(model, self.settings)
+        wrapped = None if self.economy.cuda_graphs else self.ranks.wrap(model, self.settings)
         weights = [model.get_parameter(name) for name in trained]
         if wrapped is None:
             return Recorded(model, weights, self.settings, self.ranks, CudaTape())
@@ -257,7 +247,7 @@ class _Training:
         seconds = (self.context.clock() - began) / 1e6
         shared.complete_checkpoint(step, entries, {"words": len(self.words), "seconds": seconds})
         execution.prune_checkpoints(_KEPT_CHECKPOINTS)
-        self.context.log.info("checkpoint", step=step, seconds=seconds)
+        self.context.log.info("checkpoint", step=step, seconds=seconds, **memory_of(self.ranks.device))
 
     def _log_start(self, model: AlpamayoR1, state: State, inputs: Inputs) -> None:
         self.context.log.info(
@@ -325,6 +315,7 @@ class _Training:
             },
             **({"quantisation": self.quantisation} if self.quantisation else {}),
             "idle_share": idle_share(state.rows),
+            "gpu": memory_of(self.ranks.device),
             "last": state.rows[-1].numbers() if state.rows else {},
             "tainted": bool(data.get("tainted", False)),
         }
@@ -360,6 +351,29 @@ def _fitted(context: StageContext, settings: Train, ranks: Ranks) -> Train:
             "multiple of that. Set TOUGE_PROCESSES or resources.gpus so that it is"
         )
     return settings.model_copy(update={"gradient_accumulation": planned // together})
+
+
+def _economy(context: StageContext, settings: Train, ranks: Ranks) -> Economy:
+    """Choose how the model runs."""
+    machine = machine_of(ranks.device)
+    economy = chosen(
+        context.plan.recipe.train.economy,
+        settings.method,
+        machine,
+        vision_frozen=vision_is_frozen(settings),
+        split=ranks.count > 1 and is_sharded(settings),
+        dropout=settings.lora.dropout > 0,
+    )
+    if machine.memory_gib and not machine.compiler:
+        context.log.warning("no C compiler (CC, gcc or clang): layers are not compiled")
+    context.log.info("economy", gpu_gib=machine.memory_gib, **asdict(economy))
+    return economy
+
+
+def _as_run(settings: Train, economy: Economy) -> Train:
+    """Return the settings with what was chosen of their economy, where memory matters."""
+    known = Economies(recompute=economy.recompute, on_host=economy.words_on_host)
+    return settings.model_copy(update={"economy": known})
 
 
 def _dtype(stated: str, settings: Train, device: torch.device) -> torch.dtype:

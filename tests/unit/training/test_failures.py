@@ -72,6 +72,46 @@ def test_out_of_gpu_memory_names_the_smaller_setting(error):
         raised(error)
 
 
+def test_a_large_card_is_first_told_to_compute_layers_again_which_changes_no_result():
+    whole, again = figure(peakGib=38.2), figure(economy="compiled, layers recomputed", peakGib=21.6, card=24)
+    given = settings(batch_size=1, economy={"recompute": 0, "on_host": False})
+
+    with pytest.raises(GpuMemoryError) as found, explained(given, cameras=4, figures=[whole, again]):
+        raise torch.OutOfMemoryError
+
+    message = str(found.value)
+    assert "train.economy.recompute=1 and train.economy.on_host=true" in message
+    assert "measured 21.6 GiB" in message
+
+
+def test_a_training_of_all_weights_is_not_told_to_lay_them_on_the_host():
+    advice, _ = smaller(settings(batch_size=1, method="full", economy={"recompute": 0}))
+
+    assert "recompute=1" in advice
+    assert "on_host" not in advice
+
+
+def test_what_is_told_of_memory_is_of_the_same_economy():
+    whole = figure(peakGib=38.2, card=48)
+    again = figure(economy="compiled, layers recomputed", peakGib=21.6, card=24)
+    given = settings(batch_size=2, flow_draws=8, economy={"recompute": 0})
+
+    with (
+        pytest.raises(GpuMemoryError, match=r"train\.batch_size=1.*measured 38\.2 GiB"),
+        explained(given, cameras=4, figures=[whole, again]),
+    ):
+        raise torch.OutOfMemoryError
+
+
+def test_torchs_advice_about_its_own_settings_is_left_out():
+    text = "Tried to allocate 80.00 MiB. If reserved but unallocated memory is large try setting X"
+
+    with pytest.raises(GpuMemoryError) as found:
+        raised(torch.OutOfMemoryError(text))
+
+    assert "(Tried to allocate 80.00 MiB.)" in str(found.value)
+
+
 def test_nothing_is_said_of_a_setting_that_was_not_measured():
     estimate = figure(peakGib=None, reservedGib=None, measured=None)
 
