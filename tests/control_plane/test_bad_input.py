@@ -97,7 +97,7 @@ def with_a_name_that_is_no_label(clerk, _plane):
         (without_kubeconfig, "no Kubernetes cluster is known here"),
         (with_a_token_that_ended, "the token or certificate has expired"),
         (as_a_stranger, "rbac.subjects.submitter"),
-        (in_no_namespace, "namespace nowhere: no Job template"),
+        (in_no_namespace, "namespace nowhere (TOUGE_NAMESPACE names another): no Job template"),
         (where_no_chart_is, "Install the chart"),
         (with_drives_for_a_novel, "name folders instead of single drives"),
         (with_a_name_that_is_no_label, "name: given 'Bend_of_the_mountain_road_at_night'"),
@@ -144,10 +144,11 @@ def test_a_template_that_somebody_edited_is_named_with_the_place(ron, made, edit
 def test_a_chart_whose_images_hold_other_code_is_told_before_anything_is_made(ron, made, edited):
     edited({"metadata": {"annotations": {"touge/code-digest": "0" * 64}}})
 
-    code, _, err = ron.run("submit", "recipe.yaml", "--wait")
+    for words in (("plan", "recipe.yaml"), ("submit", "recipe.yaml", "--wait")):
+        code, _, err = ron.run(*words)
 
-    assert code == ExitCode.INVALID, err
-    assert "the images of train-lora hold other code" in err
+        assert code == ExitCode.INVALID, err
+        assert "the images of train-lora hold other code" in err
     assert made() == set()
 
 

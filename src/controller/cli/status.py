@@ -41,17 +41,14 @@ def status_text(run: str, status: RunStatus, progress: dict[str, str]) -> str:
     """Return a run's status as people read it; `progress` is what each stage tells of its own."""
     from controller.cli.outcome import cause_lines, state_line
 
-    where = {stage.name: [placed(status, stage.name)] for stage in status.stages}
-    column = ["node"] if any(node for (node,) in where.values()) else []
-    rows = [["stage", "state", "reason", "done", "attempts", *column, "progress"]]
+    rows = [["stage", "state", "reason", "done", "attempts", "progress"]]
     rows += [
-        [
-            *(s.name, str(s.state), s.reason, f"{s.done}/{s.shards}", str(s.attempts)),
-            *(where[s.name] if column else ()),
-            progress.get(s.name) or s.message,
-        ]
+        [s.name, str(s.state), s.reason, f"{s.done}/{s.shards}", str(s.attempts), progress.get(s.name) or s.message]
         for s in status.stages
     ]
+    nodes = [placed(status, s.name) for s in status.stages]
+    if any(nodes):
+        rows = [[*row[:-1], node, row[-1]] for row, node in zip(rows, ["node", *nodes], strict=True)]
     cause = ["", *cause_lines(status.cause)] if status.cause else []
     told = [status.message] if status.message and not status.cause else []
     stages = ["", table(rows)] if status.stages else []

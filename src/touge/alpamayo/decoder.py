@@ -84,7 +84,7 @@ def _compiled(backend: str) -> Callable[..., Any]:
 
 def _runner(economy: Economy, index: int) -> Callable[..., Any]:
     """Return what runs layer `index`."""
-    run = _compiled(economy.compiler) if economy.compiler and not economy.within else block
+    run = _compiled(economy.compiler) if economy.compiler and not economy.compiled_inside else block
     if economy.recompute and index % economy.recompute == 0 and torch.is_grad_enabled():
         return functools.partial(checkpoint, run, use_reentrant=False, preserve_rng_state=not economy.cuda_graphs)
     return run

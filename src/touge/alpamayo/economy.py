@@ -34,7 +34,7 @@ class Economy:
         words_on_host: The embedding table stays in the host's memory (1.2 GiB at full size); it must be frozen.
         vision_on_host: The vision tower stays there between passes (1.1 GiB at full size); it must be frozen.
         cuda_graphs: The passes of a training step are recorded and replayed; words and vision tower must be frozen.
-        within: What is compiled is each layer's inside, behind what gathers its weights where processes split them.
+        compiled_inside: Each layer's inside is compiled, behind the hooks that gather its weights where they are split.
     """
 
     compiler: str = ""
@@ -44,7 +44,7 @@ class Economy:
     words_on_host: bool = False
     vision_on_host: bool = False
     cuda_graphs: bool = False
-    within: bool = False
+    compiled_inside: bool = False
 
     @property
     def places(self) -> Economy:
@@ -105,7 +105,7 @@ def chosen(
         words_on_host=on_host,
         vision_on_host=on_host and vision_frozen,
         cuda_graphs=can_record and _wished(wishes.cuda_graphs, has_room),
-        within=compiled and split,
+        compiled_inside=compiled and split,
     )
 
 

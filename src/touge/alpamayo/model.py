@@ -152,7 +152,7 @@ class AlpamayoR1(nn.Module):
             self._guest = Guest(visual)
         if economy.rounded_adapters:
             multiply_in_activations_type(self)
-        if economy.compiler and economy.within:
+        if economy.compiler and economy.compiled_inside:
             for layer in (*visual.blocks, *text.layers, *self.expert.layers):
                 layer.forward = torch.compile(layer.forward, backend=economy.compiler)
         elif economy.compiler:

@@ -76,13 +76,13 @@ def test_without_a_compiler_nothing_is_compiled_even_where_it_is_wished():
 def test_layers_of_split_weights_are_compiled_where_it_is_wished_behind_what_gathers_them():
     found = chosen(Economies(compile=True), "full", LARGE, split=True)
 
-    assert (found.compiler, found.within, found.cuda_graphs) == ("inductor", True, False)
+    assert (found.compiler, found.compiled_inside, found.cuda_graphs) == ("inductor", True, False)
 
 
 def test_split_weights_are_neither_compiled_nor_sent_to_the_host():
     found = chosen(NOTHING, "lora", SMALL, split=True)
 
-    assert not found.within
+    assert not found.compiled_inside
     assert (found.compiler, found.words_on_host, found.vision_on_host, found.recompute) == ("", False, False, 1)
 
 

@@ -20,7 +20,7 @@ ECONOMIES = {
     "rounded adapters": Economy(rounded_adapters=True),
     "on the host": ON_HOST,
     "compiled": Economy(compiler="aot_eager", columns=64),
-    "compiled within layers": Economy(compiler="aot_eager", columns=64, within=True),
+    "compiled within layers": Economy(compiler="aot_eager", columns=64, compiled_inside=True),
     "all": replace(ON_HOST, compiler="aot_eager", recompute=1, columns=64, rounded_adapters=True),
 }
 

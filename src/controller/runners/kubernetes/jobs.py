@@ -93,7 +93,7 @@ def executions_of(attempt: Attempt) -> Iterator[Seen]:
             yield from _of_task(attempt, Task(stage=attempt.stage, shard=index), mine, index)
     elif spec.get("completions", 1) > 1:
         seen = _of_set(attempt, spec["completions"])
-        nodes = tuple(of_pod.nodes_of(attempt.pods))
+        nodes = of_pod.nodes_of(attempt.pods)
         yield Seen(seen.execution.model_copy(update={"nodes": nodes}), seen.pod)
     else:
         yield from _of_task(attempt, Task(stage=attempt.stage), attempt.pods, 0)

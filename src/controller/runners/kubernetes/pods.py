@@ -56,7 +56,7 @@ def execution_of(seen: Sighting) -> Execution:
         "attempt": int(pod["metadata"]["labels"][ATTEMPT]),
         "uid": pod["metadata"]["uid"],
         "started_us": _started(pod),
-        "nodes": tuple(nodes_of([pod])),
+        "nodes": nodes_of([pod]),
     }
     if over(pod):
         return Execution(**common, **_end(pod))
@@ -101,9 +101,9 @@ def index_of(pod: Object) -> int:
     return int(pod["metadata"].get("labels", {}).get(INDEX, 0))
 
 
-def nodes_of(pods: Iterable[Object]) -> list[str]:
+def nodes_of(pods: Iterable[Object]) -> tuple[str, ...]:
     """Return the names of the nodes that pods were placed on, in order."""
-    return sorted({node for pod in pods if (node := pod["spec"].get("nodeName"))})
+    return tuple(sorted({node for pod in pods if (node := pod["spec"].get("nodeName"))}))
 
 
 def condition(thing: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,9 @@ class ConfigMapRecords:
             RecipeError: If the plan is too large for a record.
         """
         plan = spec.plan
-        data = _written(spec) | {TEMPLATES: json.dumps(self._templates_for(plan))}
+        found = self.templates()
+        chosen = self._checked(found, plan)
+        data = _written(spec) | {TEMPLATES: json.dumps([item for item in found if template_label(item) in chosen])}
         size = sum(len(text.encode()) for text in data.values())
         if size > _BUDGET:
             raise RecipeError(
@@ -122,16 +124,17 @@ class ConfigMapRecords:
         found = self.cluster.list(CRON_JOBS, selector).items
         return [_lean(item) for item in found]
 
-    def _templates_for(self, plan: Plan) -> builtins.list[Object]:
-        """Return the templates of a plan's stages; raises SettingsError where they cannot make its Jobs."""
-        found = self.templates()
+    def templates_of(self, plan: Plan) -> dict[str, Template]:
+        """Return the templates of a plan's stages as they are now; raises SettingsError where they cannot serve it."""
+        return self._checked(self.templates(), plan)
+
+    def _checked(self, found: Iterable[Object], plan: Plan) -> dict[str, Template]:
         try:
-            chosen = templates_for(plan, read_templates(found))
+            return templates_for(plan, read_templates(found))
         except SettingsError as error:
             of = f" of release {self.release}" if self.release else ""
-            where = f"namespace {self.cluster.namespace}{of}"
-            raise SettingsError(f"{where}: {error}, or give another namespace (TOUGE_NAMESPACE)") from None
-        return [item for item in found if template_label(item) in chosen]
+            where = f"namespace {self.cluster.namespace}{of} (TOUGE_NAMESPACE names another)"
+            raise SettingsError(f"{where}: {error}") from None
 
     def _config_map(self, run: str) -> Object:
         try:

@@ -15,7 +15,7 @@ import structlog
 
 from controller.manifests.job import ATTEMPT, RUN, SHARD, STAGE_LABEL, Attempt, Owner, render
 from controller.manifests.podspec import STAGE
-from controller.manifests.templates import Template, read_templates, template_name
+from controller.manifests.templates import Template, template_name
 from controller.placement.affinity import need_of
 from controller.runners.kubernetes import labels
 from controller.runners.kubernetes.client import JOBS, KINDS, NODES, PODS, Cluster, Object, Propagation
@@ -78,12 +78,8 @@ class KubernetesRunner:
 
     def place(self, stage: Stage, plan: Plan) -> str:
         """Say which kind of node a stage needs and, where nodes may be read, which of those here fit."""
-        templates = read_templates(self.records.templates())
+        templates = self.records.templates_of(plan)
         name = template_name(stage.name, plan.recipe.train.method)
-        if name not in templates:
-            raise SettingsError(
-                f"namespace {self.cluster.namespace} has no Job template {name}. Install the chart there"
-            )
         *_, job = render(Attempt(plan, stage.name), templates, Owner(plan.run, ""))
         wanted = _wanted(job["spec"]["template"]["spec"], stage.name, plan, templates[name])
         need = wanted.need
