@@ -34,8 +34,10 @@ demo: $(STAMP)
 	$(BIN)/python -m touge.demo
 	$(BIN)/python -m controller submit jobs/demo.yaml
 
+# Whole runs are several processes each: more than two side by side take longer on two cores than tests wait for them.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder --ignore tests/workloads
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/workloads
 
 test-cluster: $(STAMP)
 	$(BIN)/python tests/support/binaries.py
