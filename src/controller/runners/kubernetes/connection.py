@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
-from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
-from kubernetes.config.config_exception import ConfigException
 
+from controller.runners.kubernetes.deferred import deferred
 from touge.contract.errors import SettingsError, TougeError
+
+with deferred("kubernetes", "kubernetes.client", "kubernetes.client.models"):
+    from kubernetes import client, config
+    from kubernetes.client.exceptions import ApiException
+    from kubernetes.config.config_exception import ConfigException
 
 #: A kubeconfig is read again after so long, for certificates and tokens that are written anew.
 _FRESH_S = 25 * 60

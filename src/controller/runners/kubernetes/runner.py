@@ -42,12 +42,42 @@ _POLL_S = 1.0
 _KILL_S = 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What `stop` must know of a Job or a pod; whole, one takes some 50 kB for as long as its run goes on."""
+
+    name: str
+    uid: str
+    stage: str | None
+    attempt: str | None
+    shard: str | None
+    leaving: bool
+
+    @classmethod
+    def of(cls, item: Object) -> _Part:
+        metadata = item["metadata"]
+        found = metadata.get("labels") or {}
+        return cls(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            stage=found.get(STAGE_LABEL),
+            attempt=found.get(ATTEMPT),
+            shard=found.get(SHARD),
+            leaving="deletionTimestamp" in metadata,
+        )
+
+    def is_of(self, task: Task, attempt: int) -> bool:
+        """Whether it belongs to an attempt of a task; a Job of several shards to that of each."""
+        same = (self.stage, self.attempt) == (task.stage, str(attempt))
+        return same and (self.shard is None or int(self.shard) == task.shard)
+
+
 @dataclass(slots=True)
 class _Round:
     """What was seen and done since the last look at a run; only spares questions."""
 
-    jobs: tuple[Object, ...] = ()
-    pods: tuple[Object, ...] = ()
+    jobs: tuple[_Part, ...] = ()
+    pods: tuple[_Part, ...] = ()
     started: set[str] = field(default_factory=set)
     stopped: set[str] = field(default_factory=set)
     snapshot: Snapshot | None = None
@@ -116,7 +146,7 @@ class KubernetesRunner:
         executions = [self._with_words(seen) for seen in observed(sight)]
         self._rounds.pop(run, None)
         if not all(execution.ended for execution in executions):
-            self._rounds[run] = _Round(jobs, pods)
+            self._rounds[run] = _Round(_parts(jobs), _parts(pods))
         return executions + self._refused.pop(run, [])
 
     def logs(self, run: str, stage: str | None, follow: Callable[[], bool]) -> Iterator[str]:
@@ -127,22 +157,22 @@ class KubernetesRunner:
         """Delete the attempt's Job, and so its pods, which get SIGTERM and their grace period; or end them at once."""
         seen = self._rounds.get(run) or _Round(*self._seen(run))
         for job in seen.jobs:
-            if _is_of(job, task, attempt) and job["metadata"]["uid"] not in seen.stopped:
+            if job.is_of(task, attempt) and job.uid not in seen.stopped:
                 self._delete_job(job, kill=kill)
-                seen.stopped.add(job["metadata"]["uid"])
+                seen.stopped.add(job.uid)
         for pod in seen.pods:
-            if _is_of(pod, task, attempt) and pod["metadata"]["uid"] not in seen.stopped and kill:
-                self.cluster.delete(PODS, pod["metadata"]["name"], grace_s=_KILL_S)
-                seen.stopped.add(pod["metadata"]["uid"])
+            if pod.is_of(task, attempt) and pod.uid not in seen.stopped and kill:
+                self.cluster.delete(PODS, pod.name, grace_s=_KILL_S)
+                seen.stopped.add(pod.uid)
 
     def delete(self, run: str) -> None:
         """Delete the run's Jobs and end their pods at once; what else it has, or we may not, goes with its record."""
         jobs, pods = self._seen(run)
         with contextlib.suppress(NotAllowed):
             for job in jobs:
-                self.cluster.delete(JOBS, job["metadata"]["name"])
+                self.cluster.delete(JOBS, job.name)
             for pod in pods:
-                self.cluster.delete(PODS, pod["metadata"]["name"], grace_s=_KILL_S)
+                self.cluster.delete(PODS, pod.name, grace_s=_KILL_S)
         self._rounds.pop(run, None)
 
     def nodes(self) -> tuple[Object, ...] | None:
@@ -152,9 +182,10 @@ class KubernetesRunner:
         except NotAllowed:
             return None
 
-    def _seen(self, run: str) -> tuple[tuple[Object, ...], tuple[Object, ...]]:
+    def _seen(self, run: str) -> tuple[tuple[_Part, ...], tuple[_Part, ...]]:
         selector = labels.of_run(run)
-        return self.cluster.list(JOBS, selector).items, self.cluster.list(PODS, selector).items
+        jobs, pods = (self.cluster.list(kind, selector, metadata=True).items for kind in (JOBS, PODS))
+        return _parts(jobs), _parts(pods)
 
     def _where(self, wanted: Wanted) -> str:
         nodes = self.nodes()
@@ -198,10 +229,10 @@ class KubernetesRunner:
             raise InfrastructureError(f"{item['kind']} {name} of an earlier run {owner.name} is still being removed")
         raise Rejected(f"{item['kind']} {name} is there and not of run {owner.name}. Delete or rename it")
 
-    def _delete_job(self, job: Object, *, kill: bool) -> None:
-        if "deletionTimestamp" not in job["metadata"] or kill:
+    def _delete_job(self, job: _Part, *, kill: bool) -> None:
+        if not job.leaving or kill:
             propagation: Propagation = "Background" if kill else "Foreground"
-            self.cluster.delete(JOBS, job["metadata"]["name"], propagation=propagation, uid=job["metadata"]["uid"])
+            self.cluster.delete(JOBS, job.name, propagation=propagation, uid=job.uid)
 
     def _with_words(self, seen: Seen) -> Execution:
         """Return the execution with the last lines of its log, if it failed or is about to vanish."""
@@ -269,9 +300,5 @@ def _refused(request: StartRequest, message: str, now_us: int) -> Execution:
     )
 
 
-def _is_of(thing: Object, task: Task, attempt: int) -> bool:
-    """Whether a Job or a pod belongs to an attempt of a task."""
-    found = thing["metadata"].get("labels") or {}
-    shard = found.get(SHARD)
-    same = (found.get(STAGE_LABEL), found.get(ATTEMPT)) == (task.stage, str(attempt))
-    return same and (shard is None or int(shard) == task.shard)
+def _parts(items: Iterable[Object]) -> tuple[_Part, ...]:
+    return tuple(_Part.of(item) for item in items)
