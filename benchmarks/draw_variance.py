@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from touge.alpamayo import checkpoint
-from touge.alpamayo.batch import Batch
-from touge.alpamayo.batches import Encoder
+from touge.alpamayo.inputs.batch import Batch
+from touge.alpamayo.inputs.batches import Encoder
 from touge.alpamayo.model import AlpamayoR1
+from touge.alpamayo.weights import checkpoint
 from touge.storage import open_store
 from touge.storage.shards import ShardReader
 from touge.training.draws import Draws, draw

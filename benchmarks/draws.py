@@ -13,11 +13,11 @@ import time
 import torch
 from torch import Tensor
 
-from touge.alpamayo.attention import Prefix
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.inputs.tokenizer import train_tiny_tokenizer
+from touge.alpamayo.layers.attention import Prefix
 from touge.alpamayo.model import AlpamayoR1, Context
 from touge.alpamayo.tiny import TinySizes, tiny_document
-from touge.alpamayo.tokenizer import train_tiny_tokenizer
 
 ROWS, DRAWS = 16, 8
 PREFIXES = (64, 150, 400, 1000, 3000)

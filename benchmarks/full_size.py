@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from touge.alpamayo import checkpoint
-from touge.alpamayo.batch import Batch
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.inputs.batch import Batch
+from touge.alpamayo.inputs.positions import rope_positions
+from touge.alpamayo.inputs.vocabulary import SPECIAL_NAMES
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.positions import rope_positions
-from touge.alpamayo.vocabulary import SPECIAL_NAMES
+from touge.alpamayo.weights import checkpoint
 
 _HISTORY, _FUTURE, _ANSWER_END = 48, 128, 2
 #: Text around images and history: system and user header, prompt, assistant header.
@@ -92,7 +92,7 @@ def build(sizes: Sizes, device: torch.device, dtype: torch.dtype, *, four_bit: b
 @torch.no_grad()
 def _quantised(config: AlpamayoConfig, device: torch.device, dtype: torch.dtype) -> AlpamayoR1:
     """Return a model whose weights are made and quantised one after the other, as a checkpoint's are on arrival."""
-    from touge.alpamayo import quantisation
+    from touge.alpamayo.weights import quantisation
 
     torch.manual_seed(0)
     with torch.device("meta"):

@@ -21,14 +21,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from touge.alpamayo import checkpoint
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.inputs.prompt import ASKING, OPENING
+from touge.alpamayo.inputs.tokenizer import train_tiny_tokenizer
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.prompt import ASKING, OPENING
-from touge.alpamayo.quantisation import parameter_count
-from touge.alpamayo.shards import Spec, weight_files, write_shards
 from touge.alpamayo.tiny import TinySizes, tiny_document
-from touge.alpamayo.tokenizer import train_tiny_tokenizer
+from touge.alpamayo.weights import checkpoint
+from touge.alpamayo.weights.quantisation import parameter_count
+from touge.alpamayo.weights.shards import Spec, weight_files, write_shards
 from touge.contract.errors import CheckpointError
 
 #: Of all weights at full size (spec of the release).

@@ -1,10 +1,10 @@
 """Whether what saves time and memory trains as the plain model does: `python benchmarks/parity.py`.
 
 Trains a random model at full width on four fixed batches, by each method and path, with several seeds of the flow's
-draws, whose spread is what chance makes: plainly; with single tricks of `touge.alpamayo.economy`; as a large and as a
-small card choose to. Prints a JSON row for each training: the loss of the four batches, with draws of their own, before
-and behind 50 steps; then one for each path: mean, spread and range over its seeds, and the mean difference from the
-plain path of the same seed with its standard error. `--size tiny` shows on a CPU that it runs.
+draws, whose spread is what chance makes: plainly; with single tricks of `touge.alpamayo.budget.economy`; as a large and
+as a small card choose to. Prints a JSON row for each training: the loss of the four batches, with draws of their own,
+before and behind 50 steps; then one for each path: mean, spread and range over its seeds, and the mean difference from
+the plain path of the same seed with its standard error. `--size tiny` shows on a CPU that it runs.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Any
 import torch
 
 from full_size import FULL, TINY, batches, build
-from touge.alpamayo import lora
-from touge.alpamayo.batch import Batch
-from touge.alpamayo.economy import Economy, Machine, chosen
-from touge.alpamayo.machine import has_compiler
+from touge.alpamayo.budget.economy import Economy, Machine, chosen
+from touge.alpamayo.budget.machine import has_compiler
+from touge.alpamayo.inputs.batch import Batch
 from touge.alpamayo.model import AlpamayoR1
+from touge.alpamayo.weights import lora
 from touge.contract.recipe import Economies, Loss, Train
 from touge.training.draws import draw
 from touge.training.optimiser import build_optimiser, clip, total_norm

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionPatchEmbed
 
-from touge.alpamayo.patch_embedding import PatchEmbedding
+from touge.alpamayo.layers.patch_embedding import PatchEmbedding
 
 #: Name, patches, width, type.
 CASES = (

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from touge.alpamayo.batch import Batch
-from touge.alpamayo.flow_matching import flow_loss, noisy_action, sample
-from touge.alpamayo.images import normalised
+from touge.alpamayo.actions.flow_matching import flow_loss, noisy_action, sample
+from touge.alpamayo.inputs.batch import Batch
+from touge.alpamayo.inputs.images import normalised
 from touge.alpamayo.model import AlpamayoR1
 
 

@@ -6,7 +6,7 @@ peak GiB of the leading GPU, seconds and GiB of its save, seconds of its restore
 together are those of the last one. A phase that fails has `error`; `--tiny` shows on a CPU that it runs.
 
 `--timing` neither saves nor resumes: all GPUs, then one, each as the training stage runs it
-(`touge.alpamayo.economy`). `--try` changes how they are split: compile, prefetch, reduce (gradients added up in
+(`touge.alpamayo.budget.economy`). `--try` changes how they are split: compile, prefetch, reduce (gradients added up in
 bfloat16). `--profile` adds what the leading GPU did in two steps more (`lanes.py`) and what the optimiser's step takes.
 """
 
@@ -31,8 +31,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from full_size import FULL, TINY, batches, build
 from lanes import summary
-from touge.alpamayo.economy import chosen
-from touge.alpamayo.machine import machine_of
+from touge.alpamayo.budget.economy import chosen
+from touge.alpamayo.budget.machine import machine_of
 from touge.alpamayo.model import AlpamayoR1
 from touge.contract.errors import TougeError
 from touge.contract.recipe import Economies, Train

@@ -37,12 +37,12 @@ import psutil  # type: ignore[import-untyped]
 import torch
 
 import loading
-from touge.alpamayo import checkpoint
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.inputs.prompt import ASKING, OPENING
+from touge.alpamayo.inputs.tokenizer import train_tiny_tokenizer
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.prompt import ASKING, OPENING
 from touge.alpamayo.tiny import TinySizes, tiny_document
-from touge.alpamayo.tokenizer import train_tiny_tokenizer
+from touge.alpamayo.weights import checkpoint
 from touge.contract.artifacts import StageRef
 from touge.contract.environment import StageEnvironment
 from touge.contract.exit_codes import ExitCode

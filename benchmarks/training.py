@@ -7,7 +7,7 @@ them to a file as they end: a row that fails says how, and the others go on.
 
 `--with` and `--without` take compile, recompute, columns, adapters, host (words and vision tower in the host's memory)
 and graphs (CUDA graphs): which of them a method and a cap start from is what the training stage chooses
-(`touge.alpamayo.economy`).
+(`touge.alpamayo.budget.economy`).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 import plain
 from full_size import FULL, TINY, Sizes, batches, build
 from operations import operations
-from touge.alpamayo import lora
-from touge.alpamayo.batch import Batch
-from touge.alpamayo.economy import Economy, Machine, chosen
-from touge.alpamayo.machine import has_compiler, machine_of
+from touge.alpamayo.budget.economy import Economy, Machine, chosen
+from touge.alpamayo.budget.machine import has_compiler, machine_of
+from touge.alpamayo.inputs.batch import Batch
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.rollout import Sampling, rollout
+from touge.alpamayo.weights import lora
 from touge.contract.recipe import Economies, Train
 from touge.training.draws import Draws, draw
 from touge.training.gradients import Computed, CudaTape, Gradients, Recorded

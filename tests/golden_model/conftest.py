@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from touge.alpamayo.batch import Batch
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.inputs.batch import Batch
+from touge.alpamayo.inputs.positions import rope_positions
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.positions import rope_positions
 
 CASES = Path(__file__).parent / "cases"
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from touge.alpamayo.attention import Capture
-from touge.alpamayo.flow_matching import sample
+from touge.alpamayo.actions.flow_matching import sample
+from touge.alpamayo.inputs.trajectory_tokens import future_bins, history_bins
+from touge.alpamayo.layers.attention import Capture
 from touge.alpamayo.model import Context
-from touge.alpamayo.trajectory_tokens import future_bins, history_bins
 
 
 def losses(golden):

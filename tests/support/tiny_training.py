@@ -24,12 +24,12 @@ from PIL import Image
 from tokenizers import Tokenizer
 from whole_run import ALONE
 
-from touge.alpamayo import checkpoint
-from touge.alpamayo.batches import Encoder
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.inputs.batches import Encoder
+from touge.alpamayo.inputs.tokenizer import train_tiny_tokenizer
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.tiny import TinySizes, tiny_document
-from touge.alpamayo.tokenizer import train_tiny_tokenizer
+from touge.alpamayo.weights import checkpoint
 from touge.contract.artifacts import StageRef
 from touge.contract.environment import StageEnvironment
 from touge.contract.plan import Plan, Stage

@@ -29,13 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _merge(given: argparse.Namespace) -> Json:
-    from touge.alpamayo.release import merge
+    from touge.alpamayo.weights.release import merge
 
     return merge(given.base, given.adapter, given.out, backbone=given.backbone, base_digest=given.base_digest)
 
 
 def _export(given: argparse.Namespace) -> Json:
-    from touge.alpamayo.release import ADAPTER_CONFIG, export_adapter, export_checkpoint
+    from touge.alpamayo.weights.release import ADAPTER_CONFIG, export_adapter, export_checkpoint
 
     if (given.source / ADAPTER_CONFIG).is_file():
         return export_adapter(given.source, given.out, base_name=given.base_name)

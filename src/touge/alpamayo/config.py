@@ -209,8 +209,8 @@ def read_json(path: Path) -> Json:
 
 def _with_ids(document: Json, backbone: Path) -> Json:
     """Return a document with the ids that follow from the backbone's vocabulary, where it does not state them."""
-    from touge.alpamayo.tokenizer import base_length
-    from touge.alpamayo.vocabulary import NEW_NAMES
+    from touge.alpamayo.inputs.tokenizer import base_length
+    from touge.alpamayo.inputs.vocabulary import NEW_NAMES
 
     start = document.get("traj_token_start_idx") or base_length(backbone)
     size = start + int(document.get("traj_vocab_size", 0)) + len(NEW_NAMES)

@@ -20,23 +20,23 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from touge.alpamayo.action_projection import ActionProjection
-from touge.alpamayo.action_space import ActionSpace
-from touge.alpamayo.adapted import multiply_in_activations_type
-from touge.alpamayo.attention import ATTENTION, IMAGE_ATTENTION, Capture, Memory, Prefix
-from touge.alpamayo.batch import Batch, VisionFeatures
+from touge.alpamayo.actions.action_projection import ActionProjection
+from touge.alpamayo.actions.action_space import ActionSpace
+from touge.alpamayo.actions.flow_matching import flow_loss, noisy_action
+from touge.alpamayo.budget.economy import Economy
+from touge.alpamayo.budget.host import Guest, settle
 from touge.alpamayo.config import AlpamayoConfig
-from touge.alpamayo.decoder import decode, draws_mask
-from touge.alpamayo.economy import Economy
-from touge.alpamayo.exact import ExactRotary
-from touge.alpamayo.expert import Expert
-from touge.alpamayo.flow_matching import flow_loss, noisy_action
-from touge.alpamayo.host import Guest, settle
-from touge.alpamayo.images import normalised
-from touge.alpamayo.layout import Layout
-from touge.alpamayo.logits import logits_of
-from touge.alpamayo.patch_embedding import PatchEmbedding
-from touge.alpamayo.vocabulary import Vocabulary
+from touge.alpamayo.inputs.batch import Batch, VisionFeatures
+from touge.alpamayo.inputs.images import normalised
+from touge.alpamayo.inputs.vocabulary import Vocabulary
+from touge.alpamayo.layers.adapted import multiply_in_activations_type
+from touge.alpamayo.layers.attention import ATTENTION, IMAGE_ATTENTION, Capture, Memory, Prefix
+from touge.alpamayo.layers.decoder import decode, draws_mask
+from touge.alpamayo.layers.exact import ExactRotary
+from touge.alpamayo.layers.expert import Expert
+from touge.alpamayo.layers.layout import Layout
+from touge.alpamayo.layers.logits import logits_of
+from touge.alpamayo.layers.patch_embedding import PatchEmbedding
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from touge.alpamayo.attention import Capture, Growing
-from touge.alpamayo.batch import Batch
-from touge.alpamayo.decoder import decode
-from touge.alpamayo.economy import Economy
-from touge.alpamayo.flow_matching import sample
+from touge.alpamayo.actions.flow_matching import sample
+from touge.alpamayo.budget.economy import Economy
+from touge.alpamayo.inputs.batch import Batch
+from touge.alpamayo.layers.attention import Capture, Growing
+from touge.alpamayo.layers.decoder import decode
 from touge.alpamayo.model import AlpamayoR1, Context
 from touge.alpamayo.nucleus import nucleus_draw
 

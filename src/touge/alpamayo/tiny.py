@@ -8,8 +8,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from touge.alpamayo.config import R1
-from touge.alpamayo.tokenizer import extend
-from touge.alpamayo.vocabulary import SPECIAL_NAMES
+from touge.alpamayo.inputs.tokenizer import extend
+from touge.alpamayo.inputs.vocabulary import SPECIAL_NAMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 
-from touge.alpamayo import checkpoint
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.inputs.prompt import ASKING, OPENING
+from touge.alpamayo.inputs.tokenizer import train_tiny_tokenizer
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.prompt import ASKING, OPENING
 from touge.alpamayo.tiny import TinySizes, tiny_document
-from touge.alpamayo.tokenizer import train_tiny_tokenizer
+from touge.alpamayo.weights import checkpoint
 from touge.contract.recipe import Recipe
 from touge.contract.sample import Sample
 from touge.curation.mapping import SAMPLES, curate_map

@@ -19,16 +19,16 @@ import torch
 import transformers
 from tokenizers import Tokenizer
 
-from touge.alpamayo import checkpoint, lora
-from touge.alpamayo.batch import Batch
-from touge.alpamayo.batches import Encoder, Example, Window
+from touge.alpamayo.budget.economy import Economy, Machine
+from touge.alpamayo.budget.machine import machine_of
 from touge.alpamayo.config import AlpamayoConfig
-from touge.alpamayo.economy import Economy, Machine
-from touge.alpamayo.images import Frame
-from touge.alpamayo.machine import machine_of
+from touge.alpamayo.inputs.batch import Batch
+from touge.alpamayo.inputs.batches import Encoder, Example, Window
+from touge.alpamayo.inputs.images import Frame
+from touge.alpamayo.inputs.prompt import prompt_hash
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.prompt import prompt_hash
 from touge.alpamayo.rollout import Drawn, Sampling, drive, rollout
+from touge.alpamayo.weights import checkpoint, lora
 from touge.contract.errors import GpuMemoryError
 from touge.contract.prediction import Prediction, Rollout
 from touge.contract.sample import Sample

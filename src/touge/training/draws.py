@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from touge.alpamayo.batch import moved
-from touge.alpamayo.flow_matching import training_times
+from touge.alpamayo.actions.flow_matching import training_times
+from touge.alpamayo.inputs.batch import moved
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from touge.alpamayo.batch import Batch, VisionFeatures
+from touge.alpamayo.inputs.batch import Batch, VisionFeatures
 from touge.alpamayo.model import AlpamayoR1
 from touge.training.inputs import Inputs
 from touge.training.ranks import Ranks

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from touge.alpamayo.batch import Batch
+from touge.alpamayo.inputs.batch import Batch
 from touge.contract.recipe import Train
 from touge.training.draws import Draws, draw
 from touge.training.features import FeatureCache

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from touge.alpamayo.images import Frame
+from touge.alpamayo.inputs.images import Frame
 from touge.contract.errors import DataError
 from touge.contract.recipe import CAMERAS
 from touge.contract.sample import ImageRef, Sample

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from touge.alpamayo.batch import Batch
+from touge.alpamayo.inputs.batch import Batch
 from touge.alpamayo.model import AlpamayoR1, Prepared
 from touge.contract.recipe import Train
 from touge.training.draws import Draws

@@ -14,10 +14,10 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from touge.alpamayo.batch import Batch
-from touge.alpamayo.images import negative
-from touge.alpamayo.lora import is_adapter
+from touge.alpamayo.inputs.batch import Batch
+from touge.alpamayo.inputs.images import negative
 from touge.alpamayo.model import AlpamayoR1
+from touge.alpamayo.weights.lora import is_adapter
 from touge.contract.errors import CheckpointError, TougeError
 from touge.training.draws import Draws
 from touge.training.sharding import largest

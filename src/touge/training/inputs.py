@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from touge.alpamayo.batch import Batch
-from touge.alpamayo.batches import Encoder, Example, Window
-from touge.alpamayo.images import Frame, patches
+from touge.alpamayo.inputs.batch import Batch
+from touge.alpamayo.inputs.batches import Encoder, Example, Window
+from touge.alpamayo.inputs.images import Frame, patches
 from touge.training.frames import FrameSource
 from touge.training.light import Light
 from touge.training.samples import Samples

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from touge.alpamayo.images import Frame
+from touge.alpamayo.inputs.images import Frame
 from touge.contract.recipe import Augmentation
 from touge.contract.sample import FRAMES
 from touge.training.draws import stream

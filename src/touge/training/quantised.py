@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from touge.alpamayo.batch import Batch
+from touge.alpamayo.inputs.batch import Batch
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.quantisation import undone
 from touge.alpamayo.rollout import Sampling, drive
-from touge.alpamayo.shards import Shards
+from touge.alpamayo.weights.quantisation import undone
+from touge.alpamayo.weights.shards import Shards
 from touge.training.draws import draw
 from touge.training.inputs import Inputs
 

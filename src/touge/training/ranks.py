@@ -13,7 +13,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from touge.alpamayo.batch import Batch
+from touge.alpamayo.inputs.batch import Batch
 from touge.alpamayo.model import AlpamayoR1, Losses
 from touge.contract.errors import SettingsError
 from touge.contract.recipe import Train

@@ -20,15 +20,15 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from touge.alpamayo import checkpoint, lora
-from touge.alpamayo.batches import Encoder
+from touge.alpamayo.budget.economy import Economy, chosen
+from touge.alpamayo.budget.machine import machine_of, memory_of
 from touge.alpamayo.config import AlpamayoConfig
-from touge.alpamayo.economy import Economy, chosen
-from touge.alpamayo.machine import machine_of, memory_of
+from touge.alpamayo.inputs.batches import Encoder
+from touge.alpamayo.inputs.prompt import prompt_hash
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.prompt import prompt_hash
-from touge.alpamayo.quantisation import parameter_count
-from touge.alpamayo.shards import Shards
+from touge.alpamayo.weights import checkpoint, lora
+from touge.alpamayo.weights.quantisation import parameter_count
+from touge.alpamayo.weights.shards import Shards
 from touge.contract.artifacts import StageRef
 from touge.contract.errors import CheckpointError, DataError, Interrupted, SettingsError
 from touge.contract.model import problems

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from touge.alpamayo.batch import Batch
+from touge.alpamayo.inputs.batch import Batch
 from touge.alpamayo.model import Losses
 from touge.contract.recipe import Loss
 from touge.training.draws import Draws

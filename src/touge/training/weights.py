@@ -7,9 +7,9 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
-from touge.alpamayo import lora
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.quantisation import check_adapted
+from touge.alpamayo.weights import lora
+from touge.alpamayo.weights.quantisation import check_adapted
 from touge.contract.errors import RecipeError
 from touge.contract.recipe import Lora, Train
 from touge.training.guards import check_adapters

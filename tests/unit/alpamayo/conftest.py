@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from touge.alpamayo.batches import Encoder, Window
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.inputs.batches import Encoder, Window
+from touge.alpamayo.inputs.tokenizer import train_tiny_tokenizer
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.tiny import TinySizes, tiny_document
-from touge.alpamayo.tokenizer import train_tiny_tokenizer
 
 TEXTS = ("Right curve ahead, slow down and follow it.", "この先左カーブ、減速します。", "Keep going straight.")
 SIZES = TinySizes(hidden=48, mlp=64, layers=2, vision_hidden=32, expert_hidden=32, expert_mlp=48, pixels=64 * 32)

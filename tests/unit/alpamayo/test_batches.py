@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from touge.alpamayo.images import PatchGrid, negative, normalised, patches
-from touge.alpamayo.prompt import prompt_hash
-from touge.alpamayo.trajectory_tokens import action_of
+from touge.alpamayo.inputs.images import PatchGrid, negative, normalised, patches
+from touge.alpamayo.inputs.prompt import prompt_hash
+from touge.alpamayo.inputs.trajectory_tokens import action_of
 from touge.contract.errors import DataError
 
 

@@ -7,12 +7,12 @@ import torch
 from alive import Alive
 from safetensors.torch import load_file, save_file
 
-from touge.alpamayo import checkpoint
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.inputs.tokenizer import train_tiny_tokenizer
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.shards import INDEX, Shards
 from touge.alpamayo.tiny import TinySizes, tiny_document
-from touge.alpamayo.tokenizer import train_tiny_tokenizer
+from touge.alpamayo.weights import checkpoint
+from touge.alpamayo.weights.shards import INDEX, Shards
 from touge.contract.errors import CheckpointError
 from touge.storage.inventory import resolve_model
 

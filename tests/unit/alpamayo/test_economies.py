@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from touge.alpamayo.economy import Economy, Machine, chosen
-from touge.alpamayo.machine import has_compiler, machine_of
+from touge.alpamayo.budget.economy import Economy, Machine, chosen
+from touge.alpamayo.budget.machine import has_compiler, machine_of
 from touge.contract.recipe import Economies
 
 NOTHING = Economies()

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from touge.alpamayo import lora
-from touge.alpamayo.attention import Capture, Prefix
-from touge.alpamayo.economy import Economy
-from touge.alpamayo.flow_matching import flow_loss, noisy_action
-from touge.alpamayo.layout import Layout
+from touge.alpamayo.actions.flow_matching import flow_loss, noisy_action
+from touge.alpamayo.budget.economy import Economy
+from touge.alpamayo.layers.attention import Capture, Prefix
+from touge.alpamayo.layers.layout import Layout
 from touge.alpamayo.model import AlpamayoR1, Context
+from touge.alpamayo.weights import lora
 
 ON_HOST = Economy(words_on_host=True, vision_on_host=True)
 ECONOMIES = {

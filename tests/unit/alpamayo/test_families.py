@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from touge.alpamayo import checkpoint, lora
-from touge.alpamayo.batches import Encoder
 from touge.alpamayo.config import FAMILIES, R1, V1_5, AlpamayoConfig
+from touge.alpamayo.inputs.batches import Encoder
+from touge.alpamayo.inputs.prompt import CAMERA_NAMES, labels_of, prompt_hash
+from touge.alpamayo.inputs.tokenizer import train_tiny_tokenizer
+from touge.alpamayo.inputs.vocabulary import SPECIAL_NAMES, Vocabulary, special_names
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.prompt import CAMERA_NAMES, labels_of, prompt_hash
 from touge.alpamayo.tiny import TinySizes, tiny_document
-from touge.alpamayo.tokenizer import train_tiny_tokenizer
-from touge.alpamayo.vocabulary import SPECIAL_NAMES, Vocabulary, special_names
+from touge.alpamayo.weights import checkpoint, lora
 from touge.contract.errors import CheckpointError, DataError
 from touge.contract.recipe import CAMERAS
 

@@ -6,7 +6,7 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from touge.alpamayo.logits import logits_of
+from touge.alpamayo.layers.logits import logits_of
 
 
 def head(rows, *, trained=False):

@@ -9,14 +9,14 @@ import pytest
 import torch
 from peft import PeftModel
 
-from touge.alpamayo import checkpoint, lora
-from touge.alpamayo.attention import Capture, Prefix
+from touge.alpamayo.budget.economy import Economy
 from touge.alpamayo.config import AlpamayoConfig
-from touge.alpamayo.economy import Economy
+from touge.alpamayo.inputs.tokenizer import train_tiny_tokenizer
+from touge.alpamayo.layers.attention import Capture, Prefix
 from touge.alpamayo.model import AlpamayoR1, Context
 from touge.alpamayo.rollout import Sampling, _Reading, generator, rollout
 from touge.alpamayo.tiny import TinySizes, tiny_document
-from touge.alpamayo.tokenizer import train_tiny_tokenizer
+from touge.alpamayo.weights import checkpoint, lora
 from touge.contract.errors import CheckpointError, RecipeError
 
 ADAPTER = lora.Adapter(rank=4, alpha=8)

@@ -7,10 +7,10 @@ from bitsandbytes.nn import Linear4bit
 from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.bnb import Linear4bit as Adapted4bit
 
-from touge.alpamayo import checkpoint, lora, quantisation
-from touge.alpamayo.economy import Economy
-from touge.alpamayo.lora import DECODER_LINEARS
-from touge.alpamayo.shards import Shards
+from touge.alpamayo.budget.economy import Economy
+from touge.alpamayo.weights import checkpoint, lora, quantisation
+from touge.alpamayo.weights.lora import DECODER_LINEARS
+from touge.alpamayo.weights.shards import Shards
 from touge.contract.errors import CheckpointError, TougeError
 
 ADAPTER = lora.Adapter(rank=4, alpha=8)

@@ -14,12 +14,12 @@ from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
 
-from touge.alpamayo import checkpoint, lora, release
 from touge.alpamayo.__main__ import main
 from touge.alpamayo.config import AlpamayoConfig
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.release import export_adapter, export_checkpoint, identity, merge
-from touge.alpamayo.shards import INDEX, Shards
+from touge.alpamayo.weights import checkpoint, lora, release
+from touge.alpamayo.weights.release import export_adapter, export_checkpoint, identity, merge
+from touge.alpamayo.weights.shards import INDEX, Shards
 from touge.contract.errors import CheckpointError, SettingsError
 from touge.storage.inventory import resolve_model
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from touge.alpamayo.shards import INDEX, WEIGHTS, Shards, Spec, split, write_shards
+from touge.alpamayo.weights.shards import INDEX, WEIGHTS, Shards, Spec, split, write_shards
 from touge.contract.errors import CheckpointError
 
 TENSORS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from touge.alpamayo import checkpoint
+from touge.alpamayo.weights import checkpoint
 from touge.contract.recipe import load_recipe
 from touge.demo.base import TRAINING
 from touge.demo.making import Size, draw_world, make

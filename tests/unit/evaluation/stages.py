@@ -15,7 +15,7 @@ import numpy as np
 import structlog
 from PIL import Image
 
-from touge.alpamayo import checkpoint, lora
+from touge.alpamayo.weights import checkpoint, lora
 from touge.contract.artifacts import Shard, StageRef
 from touge.contract.plan import Plan, Stage
 from touge.contract.recipe import Recipe

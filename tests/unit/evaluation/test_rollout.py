@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from touge.alpamayo import checkpoint, lora
+from touge.alpamayo.budget.economy import Economy, Machine
 from touge.alpamayo.config import AlpamayoConfig
-from touge.alpamayo.economy import Economy, Machine
+from touge.alpamayo.inputs.tokenizer import train_tiny_tokenizer
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.rollout import Sampling
 from touge.alpamayo.tiny import TinySizes, tiny_document
-from touge.alpamayo.tokenizer import train_tiny_tokenizer
+from touge.alpamayo.weights import checkpoint, lora
 from touge.contract.errors import CheckpointError
 from touge.evaluation.rollout import Folders, Speaker, roll_out, speakers, window
 

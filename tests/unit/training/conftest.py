@@ -3,7 +3,7 @@
 import pytest
 from tiny_training import World, starting, write_base
 
-from touge.alpamayo import checkpoint
+from touge.alpamayo.weights import checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tiny_training import World
 
-from touge.alpamayo import checkpoint, lora
-from touge.alpamayo.prompt import prompt_hash
+from touge.alpamayo.inputs.prompt import prompt_hash
+from touge.alpamayo.weights import checkpoint, lora
 from touge.contract.errors import CheckpointError
 from touge.training import stage
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from tiny_training import World, feed_of, settings
 
-from touge.alpamayo import checkpoint
+from touge.alpamayo.weights import checkpoint
 from touge.contract.artifacts import StageRef
 from touge.contract.errors import DataError, Interrupted
 from touge.storage.execution import Execution, committed, newest_checkpoint

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from touge.alpamayo.flow_matching import MAX_TIME
+from touge.alpamayo.actions.flow_matching import MAX_TIME
 from touge.training.draws import draw, unsigned
 
 SHAPE = (64, 2)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_training import settings
 
-from touge.alpamayo.economy import Economy
+from touge.alpamayo.budget.economy import Economy
 from touge.training.draws import draw
 from touge.training.gradients import Computed, CudaTape, Recorded
 from touge.training.ranks import Ranks

@@ -7,11 +7,11 @@ import pytest
 import torch
 from tiny_training import SIZES, TEXTS, World, settings, write_base
 
-from touge.alpamayo import checkpoint, lora
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.inputs.tokenizer import train_tiny_tokenizer
 from touge.alpamayo.model import AlpamayoR1
 from touge.alpamayo.tiny import tiny_document
-from touge.alpamayo.tokenizer import train_tiny_tokenizer
+from touge.alpamayo.weights import checkpoint, lora
 from touge.contract.errors import CheckpointError, TougeError
 from touge.contract.recipe import Loss
 from touge.training import stage

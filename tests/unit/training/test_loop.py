@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_training import feed_of, settings
 
-from touge.alpamayo import checkpoint
+from touge.alpamayo.weights import checkpoint
 from touge.contract.errors import Interrupted, TougeError
 from touge.training.gradients import Computed
 from touge.training.loop import Loop, Outside

@@ -4,9 +4,9 @@ import pytest
 import torch
 from bitsandbytes.functional import dequantize_4bit
 
-from touge.alpamayo import checkpoint, quantisation
 from touge.alpamayo.rollout import Sampling, drive
-from touge.alpamayo.shards import Shards
+from touge.alpamayo.weights import checkpoint, quantisation
+from touge.alpamayo.weights.shards import Shards
 from touge.training.draws import draw
 from touge.training.quantised import compare
 

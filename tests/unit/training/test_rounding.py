@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tiny_training import feed_of, settings
 from torch import nn
 
-from touge.alpamayo import checkpoint
+from touge.alpamayo.weights import checkpoint
 from touge.training.optimiser import build_optimiser
 from touge.training.rounding import round_into
 from touge.training.step import train_step

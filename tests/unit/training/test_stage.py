@@ -12,8 +12,8 @@ from eventually import PATIENCE_S
 from safetensors.torch import load_file
 from tiny_training import World
 
-from touge.alpamayo import checkpoint, lora
-from touge.alpamayo.prompt import prompt_hash
+from touge.alpamayo.inputs.prompt import prompt_hash
+from touge.alpamayo.weights import checkpoint, lora
 from touge.contract.artifacts import StageRef
 from touge.contract.errors import CheckpointError, DataError, Interrupted, SettingsError, TougeError
 from touge.contract.recipe import Train

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_training import settings
 
-from touge.alpamayo import checkpoint
+from touge.alpamayo.weights import checkpoint
 from touge.contract.errors import CheckpointError, RecipeError
 from touge.training.weights import choose_weights, vision_is_frozen
 

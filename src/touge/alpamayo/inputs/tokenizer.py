@@ -12,7 +12,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from touge.alpamayo.config import R1, AlpamayoConfig
-from touge.alpamayo.vocabulary import special_names, special_token, trajectory_token
+from touge.alpamayo.inputs.vocabulary import special_names, special_token, trajectory_token
 from touge.contract.errors import CheckpointError
 
 FILE = "tokenizer.json"

@@ -16,8 +16,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from touge.alpamayo.batch import Batch
-from touge.alpamayo.decoder import causal_mask
+from touge.alpamayo.inputs.batch import Batch
+from touge.alpamayo.layers.decoder import causal_mask
 
 #: Where there is nothing to learn: its negative log-likelihood is zero, as torch's cross-entropy has it.
 NO_LABEL = -100

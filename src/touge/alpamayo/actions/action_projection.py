@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from touge.alpamayo.config import ActionProjectionConfig
-from touge.alpamayo.exact import KeepsFloat32, real_device
+from touge.alpamayo.layers.exact import KeepsFloat32, real_device
 
 
 class ActionProjection(nn.Module):

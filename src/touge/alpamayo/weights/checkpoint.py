@@ -18,12 +18,12 @@ from bitsandbytes.nn import Linear4bit
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from touge.alpamayo import quantisation
 from touge.alpamayo.config import AlpamayoConfig
+from touge.alpamayo.inputs.tokenizer import FILE as TOKENIZER
+from touge.alpamayo.inputs.tokenizer import load_tokenizer
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.shards import FILE_BYTES, Shards, Spec, write_shards
-from touge.alpamayo.tokenizer import FILE as TOKENIZER
-from touge.alpamayo.tokenizer import load_tokenizer
+from touge.alpamayo.weights import quantisation
+from touge.alpamayo.weights.shards import FILE_BYTES, Shards, Spec, write_shards
 from touge.contract.errors import CheckpointError
 from touge.contract.inventory import Inventory, InventoryItem
 

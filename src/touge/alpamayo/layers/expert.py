@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLTextConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextModel
 
-from touge.alpamayo.attention import ATTENTION, Prefix
+from touge.alpamayo.budget.economy import Economy
 from touge.alpamayo.config import AlpamayoConfig
-from touge.alpamayo.decoder import decode
-from touge.alpamayo.economy import Economy
-from touge.alpamayo.exact import ExactRotary
+from touge.alpamayo.layers.attention import ATTENTION, Prefix
+from touge.alpamayo.layers.decoder import decode
+from touge.alpamayo.layers.exact import ExactRotary
 
 
 class Expert(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from touge.alpamayo.config import ActionSpaceConfig
-from touge.alpamayo.exact import KeepsFloat32, real_device
+from touge.alpamayo.layers.exact import KeepsFloat32, real_device
 
 
 class ActionSpace(KeepsFloat32):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from touge.alpamayo.config import R1
-from touge.alpamayo.vocabulary import Vocabulary
+from touge.alpamayo.inputs.vocabulary import Vocabulary
 from touge.contract.errors import DataError
 
 SYSTEM = "You are a driving assistant that generates safe and accurate actions."

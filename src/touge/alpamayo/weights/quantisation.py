@@ -20,7 +20,7 @@ from peft.tuners.lora.bnb import Linear4bit as Adapted4bit
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from touge.alpamayo.lora import DECODER_LINEARS
+from touge.alpamayo.weights.lora import DECODER_LINEARS
 from touge.contract.errors import CheckpointError, TougeError
 
 _TARGETS = re.compile(rf"(?:vlm\.model\.language_model|expert)\.layers\.\d+\.\w+\.(?:{'|'.join(DECODER_LINEARS)})")

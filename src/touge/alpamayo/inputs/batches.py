@@ -17,14 +17,14 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from touge.alpamayo.action_space import ActionSpace
-from touge.alpamayo.batch import Batch
+from touge.alpamayo.actions.action_space import ActionSpace
 from touge.alpamayo.config import AlpamayoConfig
-from touge.alpamayo.images import Frame, PatchGrid, patches
-from touge.alpamayo.positions import rope_positions
-from touge.alpamayo.prompt import Prompt, labels_of
-from touge.alpamayo.trajectory_tokens import future_bins, history_bins
-from touge.alpamayo.vocabulary import Vocabulary
+from touge.alpamayo.inputs.batch import Batch
+from touge.alpamayo.inputs.images import Frame, PatchGrid, patches
+from touge.alpamayo.inputs.positions import rope_positions
+from touge.alpamayo.inputs.prompt import Prompt, labels_of
+from touge.alpamayo.inputs.trajectory_tokens import future_bins, history_bins
+from touge.alpamayo.inputs.vocabulary import Vocabulary
 from touge.contract.errors import DataError
 
 Floats = npt.NDArray[np.float64]

@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from touge.alpamayo import checkpoint, lora
 from touge.alpamayo.config import AlpamayoConfig, Json, read_json
+from touge.alpamayo.inputs.prompt import prompt_hash
+from touge.alpamayo.inputs.tokenizer import FILE as TOKENIZER
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.prompt import prompt_hash
-from touge.alpamayo.shards import FILE_BYTES, INDEX, Shards, write_shards
-from touge.alpamayo.tokenizer import FILE as TOKENIZER
+from touge.alpamayo.weights import checkpoint, lora
+from touge.alpamayo.weights.shards import FILE_BYTES, INDEX, Shards, write_shards
 from touge.contract.errors import SettingsError
 
 #: Says where a folder comes from; `checkpoint.digest` covers it.

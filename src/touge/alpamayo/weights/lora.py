@@ -24,8 +24,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from touge.alpamayo.config import read_json
+from touge.alpamayo.inputs.prompt import prompt_hash
 from touge.alpamayo.model import AlpamayoR1
-from touge.alpamayo.prompt import prompt_hash
 from touge.contract.errors import CheckpointError, RecipeError
 
 WEIGHTS = "adapter_model.safetensors"

@@ -7,7 +7,7 @@ import shutil
 
 import torch
 
-from touge.alpamayo.economy import Machine
+from touge.alpamayo.budget.economy import Machine
 
 _GIB = 1 << 30
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from touge.alpamayo.attention import KeyValue, LayerMemory, Memory
-from touge.alpamayo.economy import Economy
+from touge.alpamayo.budget.economy import Economy
+from touge.alpamayo.layers.attention import KeyValue, LayerMemory, Memory
 
 #: Kinds of layers (language model, expert; with and without gradient) times lengths that a training meets.
 _COMPILED_VARIANTS = 64

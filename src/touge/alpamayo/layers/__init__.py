@@ -1,0 +1,1 @@
+"""What language model, vision tower and expert are made of."""

@@ -1,0 +1,1 @@
+"""Weights: read, adapted, quantised, and written."""
