@@ -13,8 +13,8 @@ export PYTHONDONTWRITEBYTECODE :=
 help:
 	@echo "make setup    a virtual environment in $(VENV) with everything that is pinned in constraints.txt"
 	@echo "make demo     the whole pipeline on a tiny model: curate, tune, evaluate, and a report to open"
-	@echo "make test     every test but those of images and cluster; no GPU, no network"
-	@echo "make test-cluster    the chart and its Jobs on a real Kubernetes; needs root, Go, and what it names; no GPU"
+	@echo "make test     every test but those of cluster and images; no GPU, no network"
+	@echo "make test-cluster    controller, chart and Jobs on a real Kubernetes; needs root, Go, and what it names; no GPU"
 	@echo "make check    lint, types, import contracts"
 	@echo "make images   the four container images, by buildah or docker; heeds BASE_IMAGE, REGISTRY, PIP_CERT, IMAGES"
 	@echo "make test-images  builds and runs them; needs root, buildah, debootstrap, runc and an hour the first time"
@@ -36,12 +36,14 @@ demo: $(STAMP)
 
 # Whole runs are several processes each: more than two side by side take longer on two cores than tests wait for them.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder --ignore tests/workloads
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder --ignore tests/workloads --ignore tests/control_plane
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/workloads
 
 test-cluster: $(STAMP)
 	$(BIN)/python tests/support/binaries.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile tests/control_plane
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster
+
 test-images: $(STAMP)
 	$(BIN)/python -m pytest tests/images -m images --timeout 3600
 
