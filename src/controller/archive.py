@@ -5,10 +5,12 @@ The run record is authoritative while a run lives; this is what remains afterwar
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from controller.records import RunRecord
 from touge.contract.artifacts import cancelled_key, run_key
+from touge.contract.errors import ObjectNotFound
 from touge.contract.inventory import Inventory
 from touge.storage.port import Store
 
@@ -30,5 +32,7 @@ def mark_cancelled(run: str, store: Store) -> None:
 
 
 def unmark_cancelled(run: str, store: Store) -> None:
-    """Let the run's executions commit again."""
-    store.delete(cancelled_key(run))
+    """Let the run's executions commit again, if it was marked."""
+    with contextlib.suppress(ObjectNotFound):
+        store.stat(cancelled_key(run))
+        store.delete(cancelled_key(run))

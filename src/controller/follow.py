@@ -86,12 +86,15 @@ def tick(desk: Desk, run: str) -> RunRecord:
 
 
 def _act(desk: Desk, record: RunRecord, actions: Sequence[Action]) -> None:
-    """Do what was decided; a cancelled run is marked before its executions are told to end."""
+    """Do what was decided; a cancelled run is marked before its executions are told to end.
+
+    A mark may be of an earlier try, or of a deleted run of the same id: who begins takes it away.
+    """
     run, spec = record.run, record.spec
     if spec.cancel:
         mark_cancelled(run, desk.store)
     starts = [action for action in actions if isinstance(action, Start)]
-    if spec.retry and any(start.attempt == spec.first_attempt for start in starts):
+    if any(start.attempt == spec.first_attempt for start in starts):
         unmark_cancelled(run, desk.store)
     for start in starts:
         desk.runner.start(StartRequest(spec.plan, start.task, start.attempt, desk.store.uri))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,8 @@ class ClusterStore:
     """
 
     def __init__(self, plane: ControlPlane) -> None:
-        self._plane, self.folder = plane, plane.home / "buckets" / BUCKET
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._plane, self.folder = plane, Path(tempfile.mkdtemp(prefix="store-", dir=plane.home)) / BUCKET
+        self.folder.mkdir()
         endpoint = f"http://{NODE_IP}:{_PORT}"
         uri = f"s3://{BUCKET}/touge"
         self.values: Mapping[str, Any] = {

@@ -238,6 +238,19 @@ def test_cancel_ends_a_detached_run(laptop):
     assert laptop.status()["state"] == "Cancelled"
 
 
+def test_a_cancelled_run_that_was_deleted_is_begun_anew_by_submitting_again(laptop):
+    laptop.script("train", "hang")
+    laptop.run("submit", "recipe.yaml", "--detach", check=0)
+    laptop.wait_for_log("waiting")
+    laptop.run("cancel", "bend", check=0)
+    laptop.run("delete", "bend", check=0)
+    laptop.script("train", "ok")
+
+    laptop.run("submit", "recipe.yaml", check=0)
+
+    assert laptop.status()["state"] == "Succeeded"
+
+
 def test_a_new_run_reuses_and_no_reuse_does_not(after):
     after.run("submit", "recipe.yaml", "--new-run", check=0)
     reused = after.attempts()
