@@ -19,7 +19,7 @@ from controller.reconcile import reconcile
 from controller.records import Records, RunRecord
 from controller.retries import Policy
 from controller.runners.port import Runner, StartRequest
-from controller.state import Action, RunStatus, Start, State, Stop
+from controller.state import Action, RunStatus, Start, State
 from touge.contract.errors import Conflict, InfrastructureError, ObjectNotFound, SettingsError
 from touge.storage.port import Store
 
@@ -75,6 +75,8 @@ def tick(desk: Desk, run: str) -> RunRecord:
     decision = reconcile(record.spec, record.status, world, desk.clock(), desk.policy)
     if decision.status != record.status:
         changed = record.model_copy(update={"status": decision.status})
+        if _begins(record):
+            unmark_cancelled(run, desk.store)
         if decision.status.state.terminal:
             archive(changed, desk.store)
         try:
@@ -86,21 +88,20 @@ def tick(desk: Desk, run: str) -> RunRecord:
 
 
 def _act(desk: Desk, record: RunRecord, actions: Sequence[Action]) -> None:
-    """Do what was decided; a cancelled run is marked before its executions are told to end.
-
-    A mark may be of an earlier try, or of a deleted run of the same id: who begins takes it away.
-    """
+    """Do what was decided; a cancelled run is marked before its executions are told to end."""
     run, spec = record.run, record.spec
     if spec.cancel:
         mark_cancelled(run, desk.store)
-    starts = [action for action in actions if isinstance(action, Start)]
-    if any(start.attempt == spec.first_attempt for start in starts):
-        unmark_cancelled(run, desk.store)
-    for start in starts:
-        desk.runner.start(StartRequest(spec.plan, start.task, start.attempt, desk.store.uri))
-    for stop in actions:
-        if isinstance(stop, Stop):
-            desk.runner.stop(run, stop.task, stop.attempt)
+    for action in actions:
+        if isinstance(action, Start):
+            desk.runner.start(StartRequest(spec.plan, action.task, action.attempt, desk.store.uri))
+        else:
+            desk.runner.stop(run, action.task, action.attempt)
+
+
+def _begins(record: RunRecord) -> bool:
+    """Whether a try is yet to be recorded: a mark in the store is then of an earlier one, or of a deleted run."""
+    return record.status is None or record.status.retry != record.spec.retry
 
 
 def follow(desk: Desk, run: str, watch: Callable[[RunRecord], None], until: Callable[[], bool]) -> RunRecord:

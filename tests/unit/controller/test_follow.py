@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 from steady_desk import new_run, steady_desk
 
-from controller.follow import follow
+from controller.archive import mark_cancelled
+from controller.follow import follow, tick
 from controller.state import State
+from touge.contract.artifacts import cancelled_key
 from touge.contract.errors import InfrastructureError, SettingsError
 
 AWAY = InfrastructureError("no answer")
@@ -75,3 +77,16 @@ def test_a_round_that_fails_is_shown_so_that_people_may_end_the_run(tmp_path):
     troubled.follow()
 
     assert len(troubled.shown) == 4
+
+
+def test_a_mark_from_before_a_run_began_is_taken_away_and_one_that_comes_later_stays(tmp_path):
+    desk = steady_desk(tmp_path)
+    run = new_run(desk, "a")
+
+    marked = []
+    for _ in range(2):
+        mark_cancelled(run, desk.store)
+        tick(desk, run)
+        marked.append([info.key for info in desk.store.list(cancelled_key(run))])
+
+    assert marked == [[], [cancelled_key(run)]]

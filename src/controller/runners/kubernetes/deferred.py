@@ -1,8 +1,8 @@
 """Packages that import what they offer when it is first asked for.
 
-`kubernetes.client` imports 700 models and APIs, of which a controller needs two; every command would wait for that and
-every controller hold it (https://github.com/kubernetes-client/python/issues/771; measured in
-docs/decisions/012-deferred-imports.md). Python 3.15 has a statement for it (PEP 810).
+`kubernetes.client` imports 860 modules, one for each model and API, of which a controller needs a few; every command
+would wait for that and every controller hold it (docs/decisions/012-the-client-is-imported-when-used.md,
+https://github.com/kubernetes-client/python/issues/771). Python 3.15 has a statement for it (PEP 810).
 """
 
 from __future__ import annotations
